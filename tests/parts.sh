@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Install the real parts the tests drive. One package a line, with the tests that need it.
+set -euo pipefail
+packages=(
+    curl      # the README's commands
+)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+if ! command -v apt-get >/dev/null; then
+    echo "not Debian: install these by hand for the full tests: ${missing[*]}" >&2
+    exit 0
+fi
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+$sudo apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
