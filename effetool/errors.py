@@ -1,0 +1,136 @@
+"""What can go wrong, as values a command can draw: message, place, fix.
+
+    EffeToolError                 exit 1
+    ├── UsageError                exit 2: the command line itself is wrong
+    ├── SourceError               E101 the author's file does not parse, E150 no effe there
+    ├── InfoError                 E110–E116 INFO
+    ├── ContractError             E120, E121 run and its neighbours
+    ├── DependencyError           E140, E141, E142 what the effe needs and cannot have
+    ├── BuildError                E130 two effes with one output, and a build that fails
+    ├── ScaffoldError             E201, E202 new
+    ├── ServeError                E301 a port
+    └── EngineError               E401 a container engine
+
+Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.console` draws
+them. `effetool.explain` holds a paragraph for each code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "BuildError",
+    "ContractError",
+    "DependencyError",
+    "EffeToolError",
+    "EngineError",
+    "InfoError",
+    "Place",
+    "ScaffoldError",
+    "ServeError",
+    "SourceError",
+    "UsageError",
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a file an error is: lines and columns count from 1, as editors do.
+
+    `text` is the source line, for the caret; it is left out where there is no line to show.
+    """
+
+    file: Path
+    line: int | None = None
+    column: int | None = None
+    text: str | None = None
+
+    def __str__(self) -> str:
+        parts = [str(self.file)]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+
+class EffeToolError(Exception):
+    """Base of all that a user can set right.
+
+    Args:
+        message: what is wrong, one sentence without a full stop.
+        code: such as `"E120"`; `effe-tool explain E120` tells more.
+        fix: what to type or to change, in words that can be typed.
+        place: where it is.
+        notes: further lines, such as the last lines of another program's output.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        fix: str | None = None,
+        place: Place | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.fix = fix
+        self.place = place
+        self.notes = notes
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the error as the `--json` document holds it."""
+        place = self.place
+        return {
+            "code": self.code,
+            "message": self.message,
+            "file": str(place.file) if place else None,
+            "line": place.line if place else None,
+            "column": place.column if place else None,
+            "fix": self.fix,
+        }
+
+
+class UsageError(EffeToolError):
+    """The command line is wrong: exit 2."""
+
+    exit_code = 2
+
+
+class SourceError(EffeToolError):
+    """The author's file cannot be read as Python, or there is no effe at the path."""
+
+
+class InfoError(EffeToolError):
+    """INFO is missing, malformed or unfit."""
+
+
+class ContractError(EffeToolError):
+    """The module does not have the functions an effe has."""
+
+
+class DependencyError(EffeToolError):
+    """A dependency is not declared, not to be found or not to be had for the platform."""
+
+
+class BuildError(EffeToolError):
+    """The artefact cannot be made."""
+
+
+class ScaffoldError(EffeToolError):
+    """`new` cannot write what was asked."""
+
+
+class ServeError(EffeToolError):
+    """A server cannot listen or start."""
+
+
+class EngineError(EffeToolError):
+    """No container engine, or one that refuses."""

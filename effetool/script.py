@@ -1,0 +1,118 @@
+"""The PEP 723 block of an effe: what it needs, declared beside the code.
+
+Source: https://packaging.python.org/en/latest/specifications/inline-script-metadata/
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+
+from .errors import DependencyError, Place
+from .source import Source
+
+__all__ = ["Script", "read_script"]
+
+# The specification's own grammar of a block.
+BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+
+
+@dataclass(frozen=True)
+class Script:
+    """A PEP 723 block.
+
+    Attributes:
+        requires_python: a version specifier such as `>=3.9`, None when not given.
+        dependencies: requirement strings (PEP 508) as written.
+        places: where each dependency stands, for errors about it; None where it could not be told.
+        line: the line of `# /// script`, None when the module has no block.
+    """
+
+    requires_python: str | None = None
+    dependencies: tuple[str, ...] = ()
+    places: tuple[Place | None, ...] = ()
+    line: int | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether the module has a block."""
+        return self.line is not None
+
+
+def read_script(source: Source) -> Script:
+    """Return the `script` block of a module, an empty Script when it has none.
+
+    Raises:
+        DependencyError: E142 when the block stands twice, is no TOML or has values of a wrong type.
+    """
+    text = "\n".join(source.lines) + "\n"
+    blocks = [match for match in BLOCK.finditer(text) if match.group("type") == "script"]
+    if not blocks:
+        _refuse_unclosed(source)
+        return Script()
+    starts = [text.count("\n", 0, block.start()) + 1 for block in blocks]
+    if len(blocks) > 1:
+        raise DependencyError(
+            "a second `# /// script` block",
+            code="E142",
+            place=Place(source.path, starts[1], 1, source.line(starts[1])),
+            fix=f"keep one: move what it declares into the block of line {starts[0]}",
+        )
+    first = starts[0]
+    content = "".join(
+        line[2:] if line.startswith("# ") else line[1:] for line in blocks[0].group("content").splitlines(keepends=True)
+    )
+    try:
+        table = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        row = re.search(r"at line (\d+), column (\d+)", str(error))
+        line = first + int(row.group(1)) if row else first
+        raise DependencyError(
+            f"the script block is not TOML: {str(error).split(' (at ')[0]}",
+            code="E142",
+            place=Place(source.path, line, int(row.group(2)) + 2 if row else None, source.line(line)),
+            fix='write dependencies = ["requests>=2"], one string for each',
+        ) from None
+
+    def wrong(key: str, takes: str) -> DependencyError:
+        line = next((n for n in range(first, first + content.count("\n") + 1) if key in source.line(n)), first)
+        return DependencyError(
+            f"the script block: {key} takes {takes}",
+            code="E142",
+            place=Place(source.path, line, None, source.line(line)),
+            fix={"dependencies": 'write dependencies = ["requests>=2"]'}.get(key, 'write requires-python = ">=3.9"'),
+        )
+
+    requires = table.get("requires-python")
+    if requires is not None and not isinstance(requires, str):
+        raise wrong("requires-python", 'a string such as ">=3.9"')
+    dependencies = table.get("dependencies", [])
+    if not isinstance(dependencies, list) or not all(isinstance(entry, str) for entry in dependencies):
+        raise wrong("dependencies", "a list of strings")
+    return Script(requires, tuple(dependencies), tuple(_place(source, first, entry) for entry in dependencies), first)
+
+
+def _place(source: Source, first: int, entry: str) -> Place | None:
+    for number in range(first, len(source.lines) + 1):
+        text = source.line(number)
+        for quote in ('"', "'"):
+            if (found := text.find(f"{quote}{entry}{quote}")) >= 0:
+                return Place(source.path, number, found + 2, text)
+        if number > first and text.startswith("# ///"):
+            break
+    return None
+
+
+def _refuse_unclosed(source: Source) -> None:
+    """Raise for a block that begins and does not end: pip and uv would read nothing, and say nothing."""
+    for number, text in enumerate(source.lines, 1):
+        if text.rstrip() == "# /// script":
+            raise DependencyError(
+                "the script block has no end"
+                if text == "# /// script"
+                else "a blank after `# /// script` hides the block",
+                code="E142",
+                place=Place(source.path, number, 1, text),
+                fix="end it with a line `# ///`, every line between begins with `#`",
+            )
