@@ -1,0 +1,1 @@
+"""What runs inside every .pex: the server, on the standard library alone."""
