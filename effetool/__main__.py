@@ -1,0 +1,21 @@
+"""`python -m effetool`, and the script `effe-tool`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    if sys.argv[1:] in (["--version"], ["-V"]):  # the quickest question is answered before anything is imported
+        from . import __version__
+
+        print(f"effe-tool {__version__}")
+        return 0
+    from .cli import main as cli_main
+
+    return cli_main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

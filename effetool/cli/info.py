@@ -1,0 +1,29 @@
+"""`effe-tool info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json, Quiet, Traceback, Verbose, reporting
+
+
+def info(
+    path: Annotated[Path | None, typer.Argument(help="A .py file, a directory or a .pex.", show_default=False)] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Print INFO as JSON; runs none of the effe's code."""
+    with reporting(quiet, verbose, json, traceback) as console:
+        import sys
+
+        from ..project import find_one
+
+        found = find_one(path).info
+        if found.problem is not None:
+            console.warning(found.problem)
+        sys.stdout.write(found.text + "\n")

@@ -1,0 +1,32 @@
+"""The flags that every command has, and the one place where a command's error becomes lines and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from ..console import Console
+from ..errors import EffeToolError
+
+__all__ = ["Json", "Quiet", "Traceback", "Verbose", "reporting"]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, errors too.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def reporting(
+    quiet: bool = False, verbose: bool = False, json: bool = False, traceback: bool = False
+) -> Iterator[Console]:
+    """Give a command its console; an EffeToolError is drawn and becomes the exit code."""
+    console = Console(quiet=quiet, verbose=verbose, json=json, tracebacks=traceback)
+    try:
+        yield console
+    except EffeToolError as error:
+        console.error(error)
+        raise typer.Exit(error.exit_code) from None

@@ -1,0 +1,37 @@
+"""`effe-tool run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import reporting
+
+# The runtime parses its own flags, in Go's syntax: nothing of them is typer's.
+command_settings = {
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--help"]}
+}
+
+
+def run(
+    path: Annotated[Path, typer.Argument(help="A .py file, a directory or a .pex.")],
+    flags: Annotated[
+        list[str] | None, typer.Argument(help="Flags of the running effe, such as -port 8080.", show_default=False)
+    ] = None,
+) -> None:
+    """Run an effe as it is in production, without a build."""
+    with reporting():
+        if path.is_file() and path.suffix != ".py":
+            os.execv(path.resolve(), [str(path), *(flags or [])])
+        from ..project import find_one
+
+        project = find_one(path)
+        _ = project.contract
+        os.execv(sys.executable, [sys.executable, "-m", "effetool.runtime", str(project.logic), *(flags or [])])
+
+
+run.command_settings = command_settings  # type: ignore[attr-defined]

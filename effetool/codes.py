@@ -1,0 +1,126 @@
+"""The error codes, each with a paragraph: `effe-tool explain CODE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+__all__ = ["CODES", "Entry", "explain"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A title and a paragraph."""
+
+    title: str
+    text: str
+
+
+CODES: dict[str, Entry] = {
+    "E001": Entry(
+        "wrong usage",
+        "The command line has a word or a flag that the command does not know, or lacks one it needs. `effe-tool COMMAND --help` "
+        "lists them. Exit code 2.",
+    ),
+    "E101": Entry(
+        "syntax error",
+        "The author's module is not Python. The place is the one Python names; the fault is often one line above it, a bracket or "
+        "a quote that was not closed.",
+    ),
+    "E110": Entry(
+        "no INFO",
+        'An effe says what it is in a module-level INFO: a dict literal such as INFO = {"name": "hello", "version": "1.0"}, or '
+        "the same object as a JSON string. It is found by reading the file, not by running it, so it stands at the top level.",
+    ),
+    "E111": Entry(
+        "INFO is computed",
+        "INFO is read without running the module, so that a build needs none of its dependencies and runs none of its code. A value "
+        "that calls, adds or formats something cannot be read so. Write it as a literal, or build with --import-info, which runs the "
+        "module to learn it.",
+    ),
+    "E112": Entry(
+        "INFO is not JSON",
+        "A string INFO is JSON (RFC 8259): double quotes, no comments, no comma after the last member, true, false and null in "
+        'lower case. In a plain string of Python "\\n" is a line break, which JSON strings do not hold: write r""" … """. A dict '
+        "literal needs none of this care.",
+    ),
+    "E113": Entry(
+        "INFO is not an object",
+        'INFO is JSON or a literal, but not an object: write {"name": "hello", "version": "1.0"}.',
+    ),
+    "E114": Entry(
+        "name or version is missing or not a string",
+        "name and version are strings; they name the artefact name-version.pex and the image name:version. A number will not do: "
+        "1.10 would become 1.1. When one is missing the artefact is named by a hash of what is in it; --strict makes that an error.",
+    ),
+    "E115": Entry(
+        "a name that cannot be used",
+        "One name serves as a file name, an image name and a Kubernetes name: a lower-case letter first, then letters, digits, - or "
+        "_, at most 63, the last one a letter or digit. A new effe may not be called as a keyword or a module of the standard library.",
+    ),
+    "E116": Entry(
+        "a version that cannot be used",
+        "The version is part of a file name and of an image tag: letters, digits, `.`, `-` or `_`, at most 64, the first one a letter, "
+        "a digit or `_`.",
+    ),
+    "E120": Entry(
+        "no run",
+        "An effe answers requests in run(context, error, response, request), a function at the top level of its module. Names other "
+        "platforms use, such as handler or main, are pointed out and not taken for it.",
+    ),
+    "E121": Entry(
+        "a function takes the wrong arguments",
+        "The runtime calls init(), start(), run(context, error, response, request), stop(context) and ready(). The names of the "
+        "arguments are free, their number is not; further ones need defaults.",
+    ),
+    "E130": Entry(
+        "two effes, one output",
+        "Two effes would be built to the same file. Nothing is built: give one of them another name or version in INFO.",
+    ),
+    "E140": Entry(
+        "dependency not found",
+        "The resolver found no distribution that fits the requirement, the Python versions and the platform. The last line is its own; "
+        "-v shows all. The index and its credentials come from pip's configuration.",
+    ),
+    "E141": Entry(
+        "imported but not declared",
+        "The module imports something that is neither in the standard library, nor beside it, nor in what it declares: the built file "
+        "would fail when it starts. Add the distribution to the script block.",
+    ),
+    "E142": Entry(
+        "a malformed declaration",
+        "The `# /// script` block (PEP 723) is TOML behind `# `, begins with `# /// script`, ends with `# ///` and stands once.",
+    ),
+    "E150": Entry(
+        "no effe here",
+        "An effe is a .py file with INFO and run, or a directory with logic.py; any other directory is searched for them. Without a "
+        "path, the working directory is taken: itself, or its direct children.",
+    ),
+    "E151": Entry(
+        "several effes",
+        "The command takes one effe and the directory holds several. Name one of those listed. Exit code 2.",
+    ),
+    "E201": Entry("exists", "`new` replaces no file unless told to with --force, and then only those it lists."),
+    "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),
+    "E203": Entry(
+        "a faulty template",
+        "A template is a directory of files that end in .jinja. They are rendered in a sandbox, and a name that is not given, a path "
+        "that leaves the directory, or a link is refused before anything is written.",
+    ),
+    "E204": Entry("cannot write", "The system refused to write there. Nothing was left half-written."),
+    "E301": Entry("the port", "The port is taken or may not be used. `-port 0` takes a free one and says which."),
+    "E401": Entry("no engine", "A container engine was asked for and none is installed, or it did not answer."),
+}
+
+
+def explain(code: str) -> Entry:
+    """Return the entry of a code, in any case.
+
+    Raises:
+        UsageError: E001 for a code there is not.
+    """
+    entry = CODES.get(code.upper())
+    if entry is None:
+        raise UsageError(f"no error code {code!r}", code="E001", fix="effe-tool explain lists them")
+    return entry

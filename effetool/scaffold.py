@@ -1,0 +1,146 @@
+"""`new`: an effe from a template, all of it or nothing."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import InfoError, ScaffoldError, UsageError
+from .info import check_name, check_version
+from .render import conflicts, find_template, render_template, write_all
+
+__all__ = ["NewOptions", "Scaffold", "new", "plan"]
+
+# What each file is for, shown beside it.
+PURPOSE = {
+    "README.md": "run, test, build, ship",
+    ".gitignore": "",
+}
+
+
+@dataclass(frozen=True)
+class NewOptions:
+    """What `new` was asked for.
+
+    Attributes:
+        target: `hello` makes a directory, `hello.py` one file, `.` fills the working directory.
+        template: the name of a template.
+        version: the version in INFO.
+        doc: one line on the effe, the template's own when None.
+        force: replace files that exist.
+    """
+
+    target: Path
+    template: str = "hello"
+    version: str = "1.0"
+    doc: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """What `new` writes: the root, each file's text by its path below it, and whether it is one file alone."""
+
+    root: Path
+    name: str
+    files: dict[str, str]
+    single: bool
+
+    @property
+    def path(self) -> Path:
+        """What the user calls the effe: the file or the directory."""
+        return self.root / next(iter(self.files)) if self.single else self.root
+
+    def purpose(self, name: str) -> str:
+        """Return a few words on a file."""
+        if name == "logic.py" or self.single:
+            defined = re.findall(r"(?m)^(?:async )?def (init|start|run|stop|ready)\b", self.files[name])
+            return f"the effe: INFO, {', '.join(defined)}"
+        if name.startswith("tests/test_"):
+            count = len(re.findall(r"(?m)^(?:async )?def test_", self.files[name]))
+            return f"{count} tests" if count != 1 else "1 test"
+        return PURPOSE.get(name, "")
+
+
+def plan(options: NewOptions) -> Scaffold:
+    """Render what `new` would write; writes nothing.
+
+    Raises:
+        UsageError: E115 for a name an effe cannot have, E116 for a version.
+        ScaffoldError: E201 files exist, E202 no such template, E203 a faulty template.
+    """
+    target = options.target
+    single = target.suffix == ".py"
+    name = check_new_name((target if target.name not in ("", ".", "..") else target.resolve()).name.removesuffix(".py"))
+    try:
+        check_version(options.version)
+    except InfoError as error:
+        raise UsageError(error.message, code=error.code, fix="--version 1.0") from None
+    template = find_template(options.template)
+    values = {
+        "name": name,
+        "version": options.version,
+        "doc": options.doc or template.description,
+        "module": name if single else "logic",
+        "single": single,
+    }
+    files = render_template(template.directory, values)
+    root = target
+    if single:
+        files = {target.name: files["logic.py"]}
+        root = target.parent
+    scaffold = Scaffold(root, name, files, single)
+    if not options.force:
+        _refuse_existing(scaffold)
+    return scaffold
+
+
+def new(options: NewOptions) -> Scaffold:
+    """Write a new effe.
+
+    Raises:
+        as `plan`, and ScaffoldError E204 when the system refuses; nothing is left half-written.
+    """
+    scaffold = plan(options)
+    write_all(scaffold.root, scaffold.files)
+    return scaffold
+
+
+def check_new_name(name: str) -> str:
+    """Return `name` if a new effe may have it.
+
+    Raises:
+        UsageError: E115, with a name near to it that fits.
+    """
+    try:
+        check_name(name)
+    except InfoError as error:
+        fix = error.fix.split('"')[3] if error.fix else "hello"
+        raise UsageError(
+            error.message.replace("INFO: name", "the name"), code="E115", fix=f"effe-tool new {fix}"
+        ) from None
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise UsageError(f"the name {name!r} is a keyword of Python", code="E115", fix=f"effe-tool new {name}-effe")
+    if name in sys.stdlib_module_names:
+        raise UsageError(
+            f"the name {name!r} is a module of the standard library: importing it would find the wrong one",
+            code="E115",
+            fix=f"effe-tool new {name}-effe",
+        )
+    return name
+
+
+def _refuse_existing(scaffold: Scaffold) -> None:
+    if scaffold.root.exists() and not scaffold.root.is_dir():
+        raise ScaffoldError(f"{scaffold.root} exists and is no directory", code="E201", fix="choose another name")
+    found = conflicts(scaffold.root, scaffold.files)
+    if not found:
+        return
+    kept = sorted({name.split("/")[0] + "/" for name in scaffold.files if "/" in name and name not in found})
+    stays = f" ({', '.join(kept)} stays)" if kept and scaffold.root.joinpath(kept[0]).exists() else ""
+    count = f"this file{stays}" if len(found) == 1 else f"these {len(found)} files{stays}"
+    has = f"{scaffold.root}/ already has {', '.join(found)}" if not scaffold.single else f"{scaffold.path} exists"
+    raise ScaffoldError(has, code="E201", fix=f"choose another name, or --force to replace {count}")
