@@ -1,0 +1,98 @@
+"""Know what the effe says of itself (`INFO`) without running a line of it.
+
+In a .pex the build has written it into `effetool/embedded.py`. In a checkout it is read from the source by
+`ast`. The tool's own reader (with places and fixes for every mistake) is `effetool.info`; it does not
+travel, so this one only reads.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Info:
+    """INFO: `text` is what `-info` prints; `name`, `version` and `doc` are None where it has none.
+
+    `module` is what to import and `source` the file to load it from in a checkout (None in a .pex).
+    """
+
+    __slots__ = ("doc", "module", "name", "source", "text", "version")
+
+    def __init__(self, text: str, data: dict[str, Any], module: str, source: str | None) -> None:
+        self.text, self.module, self.source = text, module, source
+        self.name, self.version, self.doc = (_string(data.get(key)) for key in ("name", "version", "doc"))
+
+    @property
+    def title(self) -> str:
+        """The effe in a few words: `hello 1.0`."""
+        return " ".join(part for part in (self.name or self.module, self.version) if part)
+
+
+class InfoError(Exception):
+    """There is no effe at the path, or its INFO cannot be read; the text is for the user."""
+
+
+def embedded() -> Info | None:
+    """Return what the build wrote into this .pex; None in a checkout."""
+    try:
+        from .. import embedded as made  # type: ignore[attr-defined]
+    except ImportError:
+        return None
+    data = {"name": made.NAME, "version": made.VERSION}
+    return Info(made.INFO, data, made.MODULE, None)
+
+
+def read(path: str | None) -> Info:
+    """Read INFO of the effe at `path` (a .py file, or a directory with logic.py; None: this one).
+
+    Raises InfoError when there is none, or it is neither a string of JSON nor a literal.
+    """
+    source = os.path.join(path or ".", "logic.py") if path is None or os.path.isdir(path) else path
+    try:
+        with open(source, "rb") as file:
+            text = file.read()
+    except OSError as error:
+        what = "give a .py file or a directory with logic.py"
+        raise InfoError(f"no effe at {source}: {error.strerror}; {what}") from None
+    import ast
+
+    try:
+        tree = ast.parse(text, source)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise InfoError(f"{source}:{line or 1}: {getattr(error, 'msg', error)}") from None
+    module = os.path.splitext(os.path.basename(source))[0]
+    for node in tree.body:
+        targets = [
+            getattr(node, "target", None),
+            *getattr(node, "targets", ()),
+        ]  # INFO: str = ..., INFO = ...
+        value = getattr(node, "value", None)
+        if value and any(isinstance(target, ast.Name) and target.id == "INFO" for target in targets):
+            try:
+                literal = ast.literal_eval(value)
+            except (ValueError, TypeError, RecursionError):
+                raise InfoError(f"{source}:{node.lineno}: INFO is computed; write it as a literal") from None
+            return _made(literal, module, source, node.lineno)
+    return Info("{}", {}, module, source)
+
+
+def _made(literal: Any, module: str, source: str, line: int) -> Info:
+    import json
+
+    try:
+        data = json.loads(literal) if isinstance(literal, str) else literal
+        text = literal if isinstance(literal, str) else json.dumps(literal, ensure_ascii=False)
+    except (ValueError, TypeError) as error:
+        raise InfoError(f"{source}:{line}: INFO is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InfoError(f"{source}:{line}: INFO is not a JSON object")
+    return Info(text, data, module, source)
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
