@@ -23,6 +23,10 @@ CODES: dict[str, Entry] = {
         "The command line has a word or a flag that the command does not know, or lacks one it needs. `effe-tool COMMAND --help` "
         "lists them. Exit code 2.",
     ),
+    "E002": Entry(
+        "the system refused",
+        "The operating system refused something the command needs, and no better error fits: the message is its own.",
+    ),
     "E101": Entry(
         "syntax error",
         "The author's module is not Python. The place is the one Python names; the fault is often one line above it, a bracket or "

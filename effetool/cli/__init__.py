@@ -1,41 +1,52 @@
 """The command line: parse, one operation, print. Only importer of typer.
 
-A command's module holds one function: its parameters are its flags, its docstring is its help.
+A command's module holds one function of its name: its parameters are its flags, its docstring is its help. Only the
+module of the command that was typed is imported; all of them for help and for completion.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from contextlib import redirect_stdout
+from importlib import import_module
 
 import typer
 from typer import TyperException
 
 from ..console import Console
 from ..errors import UsageError
-from . import explain, info, new, run
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "application", "main"]
 
-app = typer.Typer(
-    name="effe-tool",
-    help="Turn a Python function into one file that serves HTTP.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# Each command, in the order of --help, and its aliases (the original's short names).
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "new": ("n",),
+    "run": (),
+    "info": (),
+    "explain": (),
+}
 
-# name, aliases (the original's short names), function
-COMMANDS = (
-    ("new", ("n",), new.new),
-    ("run", (), run.run),
-    ("info", (), info.info),
-    ("explain", (), explain.explain),
-)
-for _name, _aliases, _function in COMMANDS:
-    app.command(_name, **getattr(_function, "command_settings", {}))(_function)
-    for _alias in _aliases:
-        app.command(_alias, hidden=True, **getattr(_function, "command_settings", {}))(_function)
+
+def application(words: tuple[str, ...] = ()) -> typer.Typer:
+    """Return the application with the commands named by `words`, with all of them when none is."""
+    app = typer.Typer(
+        name="effe-tool",
+        help="Turn a Python function into one file that serves HTTP.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for name, aliases in COMMANDS.items():
+        if not words or not {name, *aliases}.isdisjoint(words):
+            function = getattr(import_module(f".{name}", __name__), name)
+            settings = getattr(function, "command_settings", {})
+            app.command(name, **settings)(function)
+            for alias in aliases:
+                app.command(alias, hidden=True, **settings)(function)
+    return app
 
 
 def _version(value: bool) -> None:
@@ -46,7 +57,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: bool = typer.Option(
         False, "--version", "-V", callback=_version, is_eager=True, help="Show the version and exit."
@@ -58,26 +68,60 @@ def root(
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
+    signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = app(arguments, prog_name="effe-tool", standalone_mode=False)
-    except typer.Abort:
-        return 130
-    except KeyboardInterrupt:
+        if not arguments:  # help is what was meant, and nothing was done
+            with redirect_stdout(sys.stderr):
+                application()(["--help"], prog_name="effe-tool", standalone_mode=False)
+            return 2
+        code = application(_command(arguments))(arguments, prog_name="effe-tool", standalone_mode=False)
+        sys.stdout.flush()
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except TyperException as error:
         return _usage(error, arguments)
-    except BrokenPipeError:  # `effe-tool … | head` has read enough
-        sys.stderr.close()
+    except BrokenPipeError:  # `effe-tool … | head` has read enough; the flush at exit must not meet the pipe again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     return code if isinstance(code, int) else 0
 
 
+def _terminated(number: int, frame: object) -> None:
+    """Leave by an exception, so that what is half made is taken away (`kill` of a CI job, a closed terminal)."""
+    raise SystemExit(128 + number)
+
+
+def _command(arguments: list[str]) -> tuple[str, ...]:
+    """Return the command's word where it is one: the only words before it are flags without a value."""
+    if "_EFFE_TOOL_COMPLETE" in os.environ:
+        return ()
+    word = next((word for word in arguments if not word.startswith("-")), None)
+    known = {alias for name, aliases in COMMANDS.items() for alias in (name, *aliases)}
+    return (word,) if word in known else ()
+
+
 def _usage(error: TyperException, arguments: list[str]) -> int:
     """Draw what typer refuses as any other error: exit 2."""
-    words = [word for word in arguments if not word.startswith("-")]
-    known = {name for name, aliases, _ in COMMANDS for name in (name, *aliases)}
-    command = f" {words[0]}" if words and words[0] in known else ""
+    (command,) = _command(arguments) or (None,)
+    option = getattr(error, "option_name", None)
+    near = getattr(error, "possibilities", None)
+    word = next((word for word in arguments if not word.startswith("-")), None)
     message = error.format_message().strip().rstrip(".")
-    usage = UsageError(message[:1].lower() + message[1:], code="E001", fix=f"effe-tool{command} --help")
-    Console(json="--json" in arguments).error(usage)
+    message = message[:1].lower() + message[1:]
+    fix = f"effe-tool {command} --help" if command else "effe-tool --help"
+    if option is not None and near is not None:
+        message = f"no such option: {option}"
+        if command and arguments.index(command) > next((i for i, a in enumerate(arguments) if a == option), 99):
+            fix = f"flags stand after the command: effe-tool {command} {option}"
+        elif near:
+            fix = f"did you mean {sorted(near)[0]}?"
+    elif command is None and word is not None:
+        import difflib
+
+        message = f"no such command: {word}"
+        found = difflib.get_close_matches(word, COMMANDS, 1)
+        fix = f"did you mean effe-tool {found[0]}?" if found else "effe-tool --help lists them"
+    elif "unexpected extra argument" in message:
+        message = f"more arguments than {command} takes: {message.rpartition(' (')[2][:-1]}"
+    Console(json="--json" in arguments).error(UsageError(message, code="E001", fix=fix))
     return 2

@@ -30,3 +30,13 @@ def reporting(
     except EffeToolError as error:
         console.error(error)
         raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a disk that is full, a directory that went away: the system's word, and no traceback
+        console.error(_refused(error))
+        raise typer.Exit(1) from None
+
+
+def _refused(error: OSError) -> EffeToolError:
+    what = f"{error.filename}: " if error.filename else ""
+    return EffeToolError(f"{what}{error.strerror or error}", code="E002", fix="set that right, then run it again")
