@@ -1,0 +1,62 @@
+"""Keep what a build can use again: `$XDG_CACHE_HOME/effe-tool`, else `~/.cache/effe-tool`.
+
+Nothing in it is trusted for being there: files are named by their digest and checked against it at each use. A folder
+that another user owns or may write to is not used at all.
+
+Source: XDG Base Directory Specification.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def cache_folder() -> Path:
+    """Return the cache of this user, made where it is missing.
+
+    Where it cannot be made or is not this user's alone, an empty one that goes when the process ends.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):  # the specification: a relative path is to be ignored
+        base = str(Path("~/.cache").expanduser())
+    folder = Path(base) / "effe-tool"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        if ours and found.st_mode & 0o022:
+            folder.chmod(0o700)
+        if ours and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    except OSError:
+        pass
+    folder = Path(tempfile.mkdtemp(prefix="effe-tool-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that others see all of it or none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
