@@ -96,6 +96,21 @@ CODES: dict[str, Entry] = {
         "a malformed declaration",
         "The `# /// script` block (PEP 723) is TOML behind `# `, begins with `# /// script`, ends with `# ///` and stands once.",
     ),
+    "E143": Entry(
+        "no wheel for a target",
+        "An artefact for another Python or platform is made of wheels that were built for it: nothing can be compiled for a machine "
+        "that is not there. The named distribution has none. Leave that target out, take a version that has one, or build there.",
+    ),
+    "E144": Entry(
+        "the lock does not answer the declaration",
+        "With --locked nothing is resolved: pylock.toml has to hold a version and a wheel for everything declared. `effe-tool build "
+        "--lock` writes it anew.",
+    ),
+    "E145": Entry(
+        "the network is needed",
+        "With --offline only what is in the cache is used, and something is not: the declaration has changed, or the cache was emptied. "
+        "Build once without --offline.",
+    ),
     "E150": Entry(
         "no effe here",
         "An effe is a .py file with INFO and run, or a directory with logic.py; any other directory is searched for them. Without a "

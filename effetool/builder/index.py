@@ -101,7 +101,9 @@ class Index:
 
 
 @cache
-def _opener(cert: str | None, client_cert: str | None, proxy: str | None, trusted: bool) -> urllib.request.OpenerDirector:
+def _opener(
+    cert: str | None, client_cert: str | None, proxy: str | None, trusted: bool
+) -> urllib.request.OpenerDirector:
     context = ssl.create_default_context(cafile=cert)
     if client_cert:
         context.load_cert_chain(client_cert)

@@ -52,14 +52,14 @@ DISTRIBUTIONS = {
     "zmq": "pyzmq",
 }
 # Near misses are sought among these and the names above.
-POPULAR = (
-    "aiohttp anyio beautifulsoup4 boto3 botocore cachetools celery certifi charset-normalizer click cryptography "
-    "defusedxml django duckdb fastapi flask greenlet grpcio gunicorn h11 httpcore httpx idna jinja2 jsonschema lxml "
-    "markdown markupsafe matplotlib msgpack networkx numpy openpyxl orjson packaging pandas paramiko pillow polars "
-    "protobuf psutil psycopg pyarrow pydantic pydantic-core pygments pyjwt pymongo pymysql pyparsing pytz pyyaml redis "
-    "regex requests rich ruamel-yaml scikit-learn scipy sentry-sdk simplejson six sqlalchemy starlette sympy tenacity "
-    "tomli tomlkit torch tqdm typer typing-extensions tzdata ujson urllib3 uvicorn websockets werkzeug xmltodict zstandard"
-).split()
+_POPULAR = """
+aiohttp anyio beautifulsoup4 boto3 botocore cachetools celery certifi charset-normalizer click cryptography defusedxml
+django duckdb fastapi flask greenlet grpcio gunicorn h11 httpcore httpx idna jinja2 jsonschema lxml markdown markupsafe
+matplotlib msgpack networkx numpy openpyxl orjson packaging pandas paramiko pillow polars protobuf psutil psycopg
+pyarrow pydantic pydantic-core pygments pyjwt pymongo pymysql pyparsing pytz pyyaml redis regex requests rich
+ruamel-yaml scikit-learn scipy sentry-sdk simplejson six sqlalchemy starlette sympy tenacity tomli tomlkit torch tqdm
+typer typing-extensions tzdata ujson urllib3 uvicorn websockets werkzeug xmltodict zstandard
+"""
 
 
 def distribution_for(module: str) -> str:
@@ -76,7 +76,7 @@ def near(name: str) -> str | None:
     for module, distribution in DISTRIBUTIONS.items():
         if normalise(module) == normalise(name) != normalise(distribution):
             return distribution
-    known = {normalise(known): known for known in (*POPULAR, *DISTRIBUTIONS.values())}
+    known = {normalise(known): known for known in (*_POPULAR.split(), *DISTRIBUTIONS.values())}
     if normalise(name) in known:
         return None
     found = difflib.get_close_matches(normalise(name), known, 1, 0.75)

@@ -16,7 +16,7 @@ from .target import Target
 _GLYPHS = re.compile(r"^[\s×╰─▶│├┬]+|^(error|ERROR|cause|hint|warning|WARNING): ?", re.IGNORECASE)
 _MISSING = re.compile(r"was not found in|from versions: none|No such package", re.IGNORECASE)
 _NETWORK = re.compile(
-    r"Failed to fetch|dns error|Connection|timed out|certificate|network connectivity|NewConnectionError|40[13] |offline",
+    r"Failed to fetch|dns error|Connection|timed out|certificate|network connectivity|40[13] |offline",
     re.IGNORECASE,
 )
 _WHEELS = re.compile(r"no (usable |compatible )?wheels|no wheels with a matching|building from source is disabled")
@@ -41,8 +41,10 @@ def explain(refusal: Unresolved, declaration: Declaration, target: Target) -> De
             fix="leave that target out, take another version, or build on such a machine",
             notes=refusal.lines,
         )
+    listed = re.search(r"\(from versions: .*?((?:[^,()]+, )?[^,()]+)\)", last)
+    shown = last.replace(listed[0], f"(newest: {listed[1].strip()})") if listed and "," in listed[0] else last
     return DependencyError(
-        f"{refusal.resolver}: {last}", code="E140", place=place, fix=_fix(name, last, whole), notes=refusal.lines
+        f"{refusal.resolver}: {shown}", code="E140", place=place, fix=_fix(name, last, whole), notes=refusal.lines
     )
 
 
@@ -76,7 +78,9 @@ def _blamed(text: str, names: Iterable[str]) -> str | None:
 def _fix(name: str | None, last: str, whole: str) -> str:
     if _MISSING.search(last):
         meant = near(name) if name else None
-        return f"did you mean {meant}? else check the name" if meant else "check the name, and the index pip is set up for"
+        return (
+            f"did you mean {meant}? else check the name" if meant else "check the name, and the index pip is set up for"
+        )
     listed = re.search(r"from versions: ([^)]+)\)", last)
     only = re.search(r"only ([\w.-]+)(<=|==)([\w.!+]+) is available", last)
     if name and listed:

@@ -11,6 +11,8 @@ import http.client
 import os
 import re
 import shutil
+import sys
+import sysconfig
 import tempfile
 import urllib.error
 import zipfile
@@ -23,10 +25,10 @@ from urllib.parse import urlsplit
 
 from effetool.errors import DependencyError
 
-from .cache import cache_folder, digest_of
 from .index import Index, without_credentials
 from .lock import File
 from .requirement import Requirement, normalise, read_requirement
+from .wheelhouse import cache_folder, digest_of, write_atomic
 
 _ATTEMPTS, _CONNECTIONS, _CHUNK = 3, 8, 1 << 18
 
@@ -174,6 +176,27 @@ def adopt(wheel: Path) -> tuple[str, Path]:
     return sha256, path
 
 
+def built_before(source: File) -> tuple[str, Path] | None:
+    """Return the wheel that was built here from the same source by the same Python, None when there is none."""
+    try:
+        sha256, name = _built(source).read_text("utf-8").split()
+    except (OSError, ValueError):
+        return None
+    path = find_wheel(File(name, sha256=sha256))
+    return (sha256, path) if path else None
+
+
+def note_built(source: File, sha256: str, path: Path) -> None:
+    """Note what was built from a source; a directory changes under its name, so it is built each time."""
+    if source.sha256 or not source.url.startswith("file:"):
+        write_atomic(_built(source), f"{sha256} {path.name}\n".encode())
+
+
+def _built(source: File) -> Path:
+    key = f"{source.sha256 or source.url} {sys.version} {sysconfig.get_platform()}"
+    return cache_folder() / "built" / hashlib.sha256(key.encode()).hexdigest()
+
+
 def read_metadata(wheel: Path) -> Metadata:
     """Read the metadata of a wheel.
 
@@ -184,20 +207,23 @@ def read_metadata(wheel: Path) -> Metadata:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()
             inside = next(n for n in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", n))
-            message = email.parser.Parser().parsestr(archive.read(inside).decode("utf-8", "replace"), headersonly=True)
+            text = archive.read(inside).decode("utf-8", "replace")
+            said = email.parser.Parser().parsestr(text, headersonly=True)
     except (zipfile.BadZipFile, StopIteration, OSError, KeyError, NotImplementedError) as error:
         fix = "remove it from the index, or ask its maker"
-        raise DependencyError(f"{wheel.name} is no wheel: {str(error) or 'no METADATA'}", code="E140", fix=fix) from None
-    licence = message.get("License-Expression") or message.get("License") or ""
-    python = message.get("Requires-Python")
+        raise DependencyError(
+            f"{wheel.name} is no wheel: {str(error) or 'no METADATA'}", code="E140", fix=fix
+        ) from None
+    licence = said.get("License-Expression") or said.get("License") or ""
+    python = said.get("Requires-Python")
     return Metadata(
-        name=normalise(str(message.get("Name") or wheel.name.partition("-")[0])),
-        version=str(message.get("Version") or wheel.name.split("-")[1]),
-        requires=tuple(str(text) for text in message.get_all("Requires-Dist") or ()),
+        name=normalise(str(said.get("Name") or wheel.name.partition("-")[0])),
+        version=str(said.get("Version") or wheel.name.split("-")[1]),
+        requires=tuple(str(text) for text in said.get_all("Requires-Dist") or ()),
         requires_python=str(python) if python else None,
         imports=_imports(names),
         licence=licence if licence and "\n" not in licence and len(licence) <= 100 and licence != "UNKNOWN" else None,
-        summary=str(message.get("Summary") or "").partition("\n")[0],
+        summary=str(said.get("Summary") or "").partition("\n")[0],
     )
 
 
