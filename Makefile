@@ -2,20 +2,38 @@
 # make test   everything CI runs (Debian parts are installed where root or sudo allows)
 # make quick  the fast part of the tests
 SHELL := /bin/bash
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := out/demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test quick lint venv parts clean
 
+demo: $(VENV)/.tool
+	@PYTHON="$(BIN)/python" bash docs/demo.sh "$(DEMO)" "$(PORT)"
+
+# The tool alone, as a user has it.
+$(VENV)/.tool: pyproject.toml
+	@version=$$("$(PYTHON)" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null) || version=none; \
+	case $$version in 3.1[1-9]|3.[2-9][0-9]) ;; *) \
+		echo "error: effe-tool needs Python 3.11 or newer; here it is: $$version" >&2; \
+		echo "  fix: apt-get install python3 python3-venv, or make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1;; esac
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot make an environment: it has no venv module" >&2; \
+		echo "  fix: apt-get install python3-venv, then make $(MAKECMDGOALS)" >&2; exit 1; }
+	@[ -x "$(BIN)/python" ] || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
 venv: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("effe-tool needs Python 3.11 or newer, this is " + sys.version.split()[0] + "\n  fix: make PYTHON=python3.12 $(MAKECMDGOALS)")'
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/.ready: $(VENV)/.tool
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
 lint: venv
@@ -27,7 +45,8 @@ lint: venv
 quick: venv
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not container and not haproxy and not registry and not systemd and not browser and not lambda"
 
-test: venv parts lint
+test: parts
+	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2
 
 parts:

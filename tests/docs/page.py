@@ -15,25 +15,8 @@ FENCE = re.compile(r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
 MARKER = re.compile(r"^\s*<!-- test: (?P<text>.+?) -->\s*$")
 MARKERS = {"serves", "exit", "varies", "skip", "needs", "mark", "checkout"}
 # Languages that are never run. Anything else is a mistake: a command in `bash` would not be tested.
-SHOWN = {
-    "text",
-    "python",
-    "json",
-    "toml",
-    "yaml",
-    "ini",
-    "html",
-    "css",
-    "javascript",
-    "http",
-    "haproxy",
-    "dockerfile",
-    "markdown",
-    "jinja",
-    "diff",
-    "systemd",
-    "make",
-}
+SHOWN = {"text", "python", "json", "toml", "yaml", "ini", "html", "css", "javascript", "http", "haproxy", "dockerfile"}
+SHOWN |= {"markdown", "jinja", "diff", "systemd", "make"}
 RUN = {"console", "sh"}
 
 
