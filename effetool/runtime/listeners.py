@@ -237,10 +237,17 @@ def _owner(port: int) -> str | None:
         }
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            names = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-            if names & inodes:
-                with open(f"/proc/{pid}/comm") as file:
-                    return f"{file.read().strip()} (pid {pid})"
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if _link(f"/proc/{pid}/fd/{descriptor}") in inodes:
+                    with open(f"/proc/{pid}/comm") as file:
+                        return f"{file.read().strip()} (pid {pid})"
         except OSError:  # another user's, or just gone
             continue
     return None
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:  # closed meanwhile
+        return ""

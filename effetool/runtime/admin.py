@@ -1,0 +1,116 @@
+"""Answer /live, /ready, /metrics and /info on a port of their own.
+
+It is http.server as it comes, a thread for each call: a probe every few seconds needs no more. The main
+port's rules do not hold here, so bind it where only the platform can reach it.
+
+/live says that the process runs Python code at all. /ready says whether new requests should be sent: not
+before the first can be answered, not from SIGTERM on, and not while the author's `ready()` says no.
+"""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+
+from . import listeners
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .flags import Settings
+
+# Calls at once; more are closed unanswered. Probes and a scraper are three or four.
+_CALLS = 32
+_PATIENCE = 10.0
+
+
+class Admin:
+    """The admin listener. `ready` returns None or what is wrong; `metrics` and `info` return what is shown."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ready: Callable[[], str | None],
+        metrics: Callable[[], str],
+        info: str,
+    ) -> None:
+        """Bind the port; raises ListenError."""
+        host, _, port = (settings.admin or "").rpartition(":")
+        self.sockets = listeners.tcp(host.strip("[]") or None, int(port))
+        self.address = listeners.address(self.sockets[0])
+        pages: dict[str, Callable[[], tuple[int, str, str]]] = {
+            "/live": lambda: (200, "text/plain; charset=utf-8", "live\n"),
+            "/ready": lambda: _readiness(ready()),
+            "/metrics": lambda: (200, "text/plain; version=0.0.4; charset=utf-8", metrics()),
+            "/info": lambda: (200, "application/json", info),
+        }
+        self._servers = [_Server(listener, pages) for listener in self.sockets]
+
+    def start(self) -> None:
+        """Begin to answer."""
+        listeners.listen(self.sockets)
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.5,), name="effe-admin", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        listeners.close(self.sockets)
+
+
+def _readiness(wrong: str | None) -> tuple[int, str, str]:
+    return (503 if wrong else 200), "text/plain; charset=utf-8", f"{wrong or 'ready'}\n"
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, pages: dict[str, Callable[[], tuple[int, str, str]]]) -> None:
+        super().__init__(("", 0), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.pages = pages
+        self._calls = threading.BoundedSemaphore(_CALLS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._calls.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._calls.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent: a prober that goes away is no event."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "effe"
+    sys_version = ""
+    timeout = _PATIENCE
+
+    def do_GET(self) -> None:
+        page = self.server.pages.get(self.path.partition("?")[0])
+        try:
+            status, kind, text = page() if page else (404, "text/plain; charset=utf-8", "not found\n")
+        except Exception as error:
+            status, kind, text = 500, "text/plain; charset=utf-8", f"{type(error).__name__}\n"
+        body = text.encode("utf-8", "backslashreplace")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep probes out of the log."""

@@ -1,0 +1,53 @@
+"""Hear signals whatever the threads do.
+
+Python runs a signal's handler between two bytecodes of the main thread, which may be inside an author's C
+call for as long as that takes. So the handlers do nothing: the C layer writes the number of each signal
+into a pipe (`signal.set_wakeup_fd`), and the main thread, which runs no author's code, waits there.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+# Not a signal: what `Signals.wake` sends.
+WOKEN = 0
+
+
+class Signals:
+    """The signals a process hears, in the order they come. Make it in the main thread, once."""
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self._writer, False)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in numbers:
+            # nohup, and a shell's background job, have it ignored: that is the user's word.
+            if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _heard)
+
+    def wait(self, timeout: float | None = None) -> list[int]:
+        """Return what came since the last call, waiting for the first; [] after `timeout` seconds without any."""
+        if select.select([self.reader], [], [], timeout)[0]:
+            return self.read()
+        return []
+
+    def read(self) -> list[int]:
+        """Return what came, without waiting."""
+        try:
+            return list(os.read(self.reader, 1024))
+        except BlockingIOError:
+            return []
+
+    def wake(self) -> None:
+        """End a wait from another thread: it returns [WOKEN]."""
+        try:
+            os.write(self._writer, bytes([WOKEN]))
+        except BlockingIOError:  # a full pipe wakes as well
+            pass
+
+
+def _heard(number: int, frame: object) -> None:
+    """Do nothing: being set is what makes the C layer write into the pipe, instead of ending the process."""

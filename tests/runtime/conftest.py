@@ -1,0 +1,135 @@
+"""A running effe for the tests: a real process, its log, its end."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# How long a busy machine may take for what should take a moment.
+PATIENCE = 60
+
+
+class Running:
+    """A process that serves an effe; `records` is its log (JSON), read as it comes."""
+
+    def __init__(self, command, environ, cwd, **options):
+        self.process = subprocess.Popen(
+            command, env=environ, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        )
+        self.records = []
+        self.lines = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = self.address = self.admin = None
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line)
+                if line.startswith("{"):
+                    self.records.append(json.loads(line))
+                self._news.notify_all()
+        with self._news:
+            self.lines.append(None)
+            self._news.notify_all()
+
+    def record(self, text, count=1):
+        """Wait for the count-th record whose message holds `text`, and return it."""
+
+        def found():
+            return [record for record in self.records if text in record["message"]]
+
+        with self._news:
+            ok = self._news.wait_for(lambda: len(found()) >= count or None in self.lines, PATIENCE)
+            assert ok and len(found()) >= count, f"no record {text!r} in {self.lines}"
+            return found()[count - 1]
+
+    def ready(self):
+        """Wait until it answers."""
+        record = self.record("is ready")
+        self.address = record["address"].split(", ")[0]
+        if self.address.startswith("http"):
+            self.port = int(self.address.rpartition(":")[2])
+        if "admin" in record:
+            self.admin = int(record["admin"].rpartition(":")[2])
+        return self
+
+    def connect(self, port=None):
+        """Open a connection to it."""
+        return socket.create_connection(("127.0.0.1", port or self.port), PATIENCE)
+
+    def get(self, path="/", port=None, **options):
+        """Ask once, on a connection of its own; return the status and the body as text."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE)
+        try:
+            connection.request(options.pop("method", "GET"), path, **options)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Wait for its end; return its exit code."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def stop(self):
+        """Ask it to end, and return its exit code."""
+        self.signal()
+        return self.end()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(PATIENCE)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Serve an effe from its source (text) with flags, on a free port of 127.0.0.1; all of them end with the test."""
+    started = []
+
+    def start(source, *flags, ready=True, python=sys.executable, environ=None, name="logic.py", prefix=(), **options):
+        (tmp_path / name).write_text(source)
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(("EFFE_", "LISTEN_")) and k != "PORT"}
+        variables |= {"EFFE_LOG": "json", "EFFE_HOST": "127.0.0.1", "EFFE_PORT": "0", "PYTHONPATH": str(ROOT)}
+        command = [*prefix, python, "-m", "effetool.runtime", name, *flags]
+        running = Running(command, variables | (environ or {}), tmp_path, **options)
+        started.append(running)
+        return running.ready() if ready else running
+
+    yield start
+    for running in started:
+        running.kill()
+
+
+def pythons():
+    """Return every Python from 3.9 to 3.13 that this machine has."""
+    found = {}
+    for minor in range(9, 14):
+        places = sorted((Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions").glob(f"3.{minor}.*"))
+        candidates = [str(place / "bin" / f"python3.{minor}") for place in places]
+        for candidate in (f"python3.{minor}", *candidates):
+            try:
+                subprocess.run([candidate, "-c", ""], check=True, capture_output=True, timeout=PATIENCE)
+            except (OSError, subprocess.SubprocessError):
+                continue
+            found[f"3.{minor}"] = candidate
+            break
+    return found
