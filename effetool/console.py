@@ -23,7 +23,7 @@ __all__ = ["Console", "plain", "size_text", "time_text"]
 
 # C0 and C1 controls, DEL, the bidirectional overrides and surrogates: a file name or an author's line may hold any of
 # them, and none may reach a terminal.
-CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 STYLES = {"red": "1;31", "yellow": "1;33", "green": "1;32", "cyan": "36", "bold": "1", "dim": "2"}
 
 
@@ -101,8 +101,8 @@ class Console:
 
     def document(self, value: object) -> None:
         """Write the one JSON document of `--json` to stdout."""
-        if self.json:
-            sys.stdout.write(_json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        if self.json:  # in ASCII: a file name that is no text, and any terminal, take it
+            sys.stdout.write(_json.dumps(value, default=str) + "\n")
             sys.stdout.flush()
 
     def next(self, steps: Sequence[tuple[str, str]]) -> None:
@@ -158,15 +158,15 @@ class Console:
     def _draw(self, error: EffeToolError, title: str) -> None:
         self._stderr(f"{title}: {self.styled(plain(error.message), 'bold')}")
         if error.place is not None:
-            self._draw_place(error.place)
+            self._draw_place(error.place, named=str(error.place.file) in error.message)
         for note in error.notes:
             for line in note.splitlines():
                 self._stderr(f"  {plain(line)}")
         if error.fix:
             self._stderr(f"  {self.styled('fix:', 'green')} {plain(error.fix)}")
 
-    def _draw_place(self, place: Place) -> None:
-        if place.line is None:
+    def _draw_place(self, place: Place, *, named: bool) -> None:
+        if place.line is None and named:  # the message says it already
             return
         self._stderr(f" {self.styled('-->', 'cyan')} {plain(str(place))}")
         if place.text is None:
@@ -188,7 +188,7 @@ RIGHT = frozenset({"size", "time", "ms", "seconds"})
 
 
 def _window(text: str, column: int | None, width: int = 160) -> tuple[str, int | None]:
-    """Return what of a source line is shown and the caret's offset in it, counted in cells of plain text."""
+    """Return what of a source line is shown and the caret's offset in it, in cells."""
     first = 0
     if len(text) > width:
         first = max(0, (column or 1) - width // 2)
@@ -196,4 +196,13 @@ def _window(text: str, column: int | None, width: int = 160) -> tuple[str, int |
     shown = plain(text.replace("\t", "    "))
     if column is None:
         return shown, None
-    return shown, len(plain(text[: max(column - 1 - first, 0)].replace("\t", "    ")))
+    return shown, _cells(plain(text[: max(column - 1 - first, 0)].replace("\t", "    ")))
+
+
+def _cells(text: str) -> int:
+    """Return how many cells of a terminal a line takes: a wide character two, a combining mark none (UAX 11)."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)

@@ -51,7 +51,7 @@ def check_contract(source: Source) -> Contract:
         raise _no_run(source, functions)
     for name in ARGUMENTS:
         function = functions.get(name)
-        if function is not None:
+        if function is not None and not function.decorator_list:  # a decorator may change what it takes
             _check_arguments(source, function)
     return Contract(tuple(name for name in ARGUMENTS if name in functions))
 
@@ -122,9 +122,10 @@ def _check_arguments(source: Source, function: Function) -> None:
     if fits and not stray:
         return
     definition = "async def" if isinstance(function, ast.AsyncFunctionDef) else "def"
-    takes = ", ".join([arg.arg for arg in positional] + [f"*, {arg.arg}" for arg in stray]) or "nothing"
+    named = [arg.arg for arg in positional] + ([f"*{arguments.vararg.arg}"] if arguments.vararg else [])
+    takes = ", ".join(named + (["*"] if stray and not arguments.vararg else []) + [arg.arg for arg in stray])
     raise ContractError(
-        f"{function.name} takes ({takes}), it is called with ({', '.join(wanted) or 'nothing'})",
+        f"{function.name} takes ({takes}), it is called with ({', '.join(wanted)})",
         code="E121",
         place=source.at_name(function),
         fix=f"write {definition} {function.name}({', '.join(wanted)}):",

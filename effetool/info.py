@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import InfoError, Place
+from .jsontext import JsonFault, parse
 from .source import Source, read_source
 
 __all__ = ["Info", "check_name", "check_version", "info_of", "parse_info", "read_info"]
@@ -26,6 +27,7 @@ VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
 # Reserved device names of Windows: a .pex travels by file shares, archives and checkouts too.
 RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))})
 MAX_INFO = 64 * 1024
+CHANGES = frozenset({"clear", "pop", "popitem", "setdefault", "update"})  # what a dict is changed by
 
 
 @dataclass(frozen=True)
@@ -163,105 +165,54 @@ def info_of(source: Source) -> Info:
         InfoError: E110 no INFO, E111 computed, E112 not JSON, E113 not an object, E114 name or version not a string,
             E115 an unfit name, E116 an unfit version.
     """
-    path, at = source.path, source.at
-    value: ast.expr | None = None
-    near: ast.expr | None = None
-    for node in source.tree.body:
-        if isinstance(node, ast.Assign):
-            targets: list[ast.expr] = node.targets
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets = [node.target]
-        else:
-            continue
-        for target in targets:
-            if isinstance(target, ast.Name):
-                if target.id == "INFO":
-                    value = node.value
-                elif target.id.lower().strip("_") == "info":
-                    near = target
-    if value is None:
-        if isinstance(near, ast.Name):
-            raise InfoError(
-                f"no INFO: found `{near.id}`",
-                code="E110",
-                place=at(near),
-                fix=f"rename `{near.id}` to `INFO`",
-            )
-        name = path.stem if NAME.match(path.stem) and path.stem != "logic" else "hello"
-        raise InfoError(
-            "no INFO in this module",
-            code="E110",
-            place=Place(path),
-            fix=f'add INFO = {{"name": "{name}", "version": "1.0"}}',
-        )
+    value = _find(source)
     try:
         literal = ast.literal_eval(value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise InfoError(
-            "INFO is computed: it is read without running the module, so it takes a literal",
-            code="E111",
-            place=at(_first_computed(value)),
-            fix="write INFO as one dict literal or one JSON string, or build with --import-info (runs the module)",
+        raise _computed(
+            source.at(_first_computed(value)),
+            "write INFO as one dict literal or one JSON string, or build with --import-info (runs the module)",
         ) from None
-    place = at(value)
+    place = source.at(value)
     if isinstance(literal, str):
-        return parse_info(literal, place, _segment(source, value))
+        return parse_info(literal, place, lambda position: source.inside(value, position))
     if not isinstance(literal, dict):
         raise InfoError(
-            f"INFO is a {type(literal).__name__}, not an object",
+            f"INFO is of type {type(literal).__name__}, not an object",
             code="E113",
             place=place,
             fix='write INFO = {"name": "hello", "version": "1.0"}',
-        )
-    try:
-        text = json.dumps(literal, ensure_ascii=False, allow_nan=False)
-        data = json.loads(text)
-        text.encode()
-    except (TypeError, ValueError) as error:
-        raise InfoError(
-            f"INFO does not fit JSON: {error}",
-            code="E112",
-            place=place,
-            fix="keep to strings, numbers, true, false, None, lists and dicts",
-        ) from None
-    if any(not isinstance(key, str) for key in literal):
-        raise InfoError(
-            "INFO has a key that is not a string", code="E112", place=place, fix="write every key in quotes"
         )
     keys: dict[object, Place] = {}
     if isinstance(value, ast.Dict):
         for key_node, value_node in zip(value.keys, value.values, strict=True):
             if isinstance(key_node, ast.Constant):
-                keys[key_node.value] = at(value_node)
-    return _checked(text, data, place, keys)
+                _check_member(key_node.value, literal, keys, source.at(key_node), source.at(value_node))
+    text = json.dumps(literal, ensure_ascii=False, allow_nan=False)
+    _check_length(text, place)
+    return _checked(text, json.loads(text), place, keys)
 
 
-def parse_info(text: str, place: Place | None = None, segment: _Segment | None = None) -> Info:
+def parse_info(text: str, place: Place | None = None, locate: Callable[[int], Place] | None = None) -> Info:
     """Parse the JSON text of an INFO string.
+
+    Args:
+        text: the JSON.
+        place: where INFO stands.
+        locate: tells where the character of an index stands in the file.
 
     Raises:
         InfoError: E112 when it is not JSON (RFC 8259), E113 when it is no object.
     """
-    if len(text) > MAX_INFO:
-        raise InfoError(
-            f"INFO is {len(text)} characters long, at most {MAX_INFO} are read",
-            code="E112",
-            place=place,
-            fix="shorten it",
-        )
+    _check_length(text, place)
     try:
-        data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-    except json.JSONDecodeError as error:
-        message, fix, position = _json_fault(text, error)
+        data = parse(text)
+    except JsonFault as fault:
         raise InfoError(
-            f"INFO is not JSON: {message}",
+            f"INFO is not JSON: {fault.message}",
             code="E112",
-            place=segment.place(place, text, position) if segment else place,
-            fix=fix,
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise InfoError(
-            f"INFO is not JSON: {error}", code="E112", place=place, fix="keep to plain JSON (RFC 8259)"
+            place=locate(fault.position) if locate and fault.position is not None else place,
+            fix=fault.fix,
         ) from None
     if not isinstance(data, dict):
         raise InfoError(
@@ -271,6 +222,100 @@ def parse_info(text: str, place: Place | None = None, segment: _Segment | None =
             fix='write {"name": "hello", "version": "1.0"}',
         )
     return _checked(text, data, place, {})
+
+
+def _find(source: Source) -> ast.expr:
+    """Return the expression INFO is set to: that of the last assignment, as when the module runs."""
+    value: ast.expr | None = None
+    near: ast.Name | None = None
+    for node in source.tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            if node.value is None:  # an annotation alone sets nothing
+                continue
+            targets = [node.target]
+        names = [target for target in targets if isinstance(target, ast.Name)]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and any(name.id == "INFO" for name in names):
+            value = node.value
+        elif (touched := _touches_info(node)) is not None:
+            raise _computed(source.at(touched), "write INFO once, at the top level, as a literal")
+        near = next((name for name in names if name.id.lower().strip("_") == "info"), near)
+    if value is not None:
+        return value
+    if near is not None:
+        raise InfoError(
+            f"no INFO: found `{near.id}`",
+            code="E110",
+            place=source.at(near),
+            fix=f"rename `{near.id}` to `INFO`",
+        )
+    stem = source.path.stem
+    name = stem if NAME.match(stem) and stem != "logic" else "hello"
+    raise InfoError(
+        "no INFO in this module",
+        code="E110",
+        place=Place(source.path),
+        fix=f'add INFO = {{"name": "{name}", "version": "1.0"}}',
+    )
+
+
+def _touches_info(statement: ast.stmt) -> ast.expr | ast.alias | None:
+    """Return what in a statement, but not in a function or class it defines, sets or changes INFO."""
+    rest: list[ast.AST] = [statement]
+    for node in rest:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.alias) and (node.asname or node.name) == "INFO":
+            return node
+        if isinstance(node, ast.Name | ast.Subscript) and not isinstance(node.ctx, ast.Load) and _is_info(node):
+            return node
+        if isinstance(node, ast.Attribute) and node.attr in CHANGES and _is_info(node.value):
+            return node
+        rest.extend(ast.iter_child_nodes(node))
+    return None
+
+
+def _is_info(node: ast.expr) -> bool:
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return isinstance(node, ast.Name) and node.id == "INFO"
+
+
+def _computed(place: Place, fix: str) -> InfoError:
+    return InfoError(
+        "INFO is computed: it is read without running the module, so it takes a literal",
+        code="E111",
+        place=place,
+        fix=fix,
+    )
+
+
+def _check_member(key: object, literal: dict[object, object], keys: dict[object, Place], at: Place, to: Place) -> None:
+    """Check one member of a dict literal for what JSON cannot hold."""
+    if not isinstance(key, str):
+        raise InfoError("INFO has a key that is not a string", code="E112", place=at, fix="write every key in quotes")
+    if key in keys:
+        raise InfoError(f"INFO has the key {_shown(key)} twice", code="E112", place=at, fix="delete one of the two")
+    keys[key] = to
+    try:
+        json.dumps({key: literal[key]}, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InfoError(
+            f"INFO does not fit JSON: {str(error).split(':')[0]}",
+            code="E112",
+            place=to,
+            fix="keep to strings, numbers, True, False, None, lists and dicts",
+        ) from None
+
+
+def _check_length(text: str, place: Place | None) -> None:
+    if len(text) > MAX_INFO:
+        raise InfoError(
+            f"INFO is {len(text)} characters long, at most {MAX_INFO} are read",
+            code="E112",
+            place=place,
+            fix="shorten it: what is long belongs into a file beside the module",
+        )
 
 
 def _checked(text: str, data: dict[str, object], place: Place | None, keys: Mapping[object, Place]) -> Info:
@@ -285,97 +330,17 @@ def _checked(text: str, data: dict[str, object], place: Place | None, keys: Mapp
     return Info(text, data, place, problem)
 
 
-def _no_constant(word: str) -> object:
-    raise ValueError(f"{word} is not a JSON value")
-
-
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f'the key "{key}" stands twice')
-        found[key] = value
-    return found
-
-
 def _kind(value: object) -> str:
     return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
 
 
 def _first_computed(value: ast.expr) -> ast.expr:
     """Return the innermost first node that no literal has, for the caret."""
-    if isinstance(value, ast.Dict):
-        for node in (part for pair in zip(value.keys, value.values, strict=True) for part in pair):
-            if node is None:  # {**other}
-                return value
-            try:
-                ast.literal_eval(node)
-            except (ValueError, TypeError, SyntaxError):
-                return _first_computed(node)
+    if isinstance(value, ast.Dict | ast.List | ast.Tuple | ast.Set):
+        for node in ast.iter_child_nodes(value):
+            if isinstance(node, ast.expr):
+                try:
+                    ast.literal_eval(node)
+                except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                    return _first_computed(node)
     return value
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """The source lines a string constant spans, to place a fault inside it."""
-
-    lines: tuple[str, ...]
-    first: int
-
-    def place(self, whole: Place | None, text: str, position: int) -> Place | None:
-        """Return where character `position` of the string's value stands in the file, where that can be told."""
-        if whole is None:
-            return None
-        row = text.count("\n", 0, position)
-        line = text.split("\n")[row]
-        offset = position - (text.rfind("\n", 0, position) + 1)
-        # The value's line stands in the source as it is unless it has escapes or implicit joins: look for it, else keep
-        # INFO's own place.
-        for index in (row, *range(len(self.lines))):
-            if index < len(self.lines) and line and (found := self.lines[index].find(line)) >= 0:
-                return Place(whole.file, self.first + index, found + offset + 1, self.lines[index])
-        return whole
-
-
-def _segment(source: Source, value: ast.expr) -> _Segment:
-    end = value.end_lineno or value.lineno
-    return _Segment(source.lines[value.lineno - 1 : end], value.lineno)
-
-
-def _json_fault(text: str, error: json.JSONDecodeError) -> tuple[str, str, int]:
-    """Return the message, the fix and the position for what people write instead of JSON."""
-    rest = text[error.pos :].lstrip()
-    before = text[: error.pos].rstrip()
-    message = error.msg[0].lower() + error.msg[1:]
-    comment = re.search(r"(?:^|[\s,{\[])(//|#|/\*)", text)
-    if (
-        comment
-        and text.count("\n", 0, comment.start(1)) <= text.count("\n", 0, error.pos)
-        and (rest.startswith(("//", "/*", "#")) or before.endswith(("//", "/*", "#")))
-    ):
-        mark = comment.group(1)
-        until = "to `*/`" if mark == "/*" else "to the end of the line"
-        return message, f"JSON has no comments: delete from {mark} {until}", comment.start(1)
-    if before.endswith(",") and rest.startswith(("}", "]")):
-        return message, "JSON has no trailing comma: delete the last `,`", len(before) - 1
-    if rest.startswith("'"):
-        return message, "JSON strings take double quotes: write \" for '", error.pos
-    if "control character" in message:
-        return message, 'the string is not raw, so \\n in it is a line break: write r""" … """', error.pos
-    if "escape" in message:
-        return (
-            message,
-            'a backslash in JSON is written \\\\: in a raw string r""" … """ it stays as you type it',
-            error.pos,
-        )
-    if rest[:4] in {"True", "None"} or rest.startswith("False"):
-        return message, "JSON writes true, false and null in lower case", error.pos
-    if not rest:
-        return (
-            message,
-            "the JSON ends too early: close every { and [",
-            len(text.rstrip()) - 1 if text.strip() else 0,
-        )
-    if "delimiter" in message:
-        return message, "put a `,` between members and a `:` after each key", error.pos
-    return message, 'write it as JSON, for example {"name": "hello", "version": "1.0"}', error.pos

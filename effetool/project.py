@@ -132,26 +132,28 @@ def find_one(path: Path | None = None) -> Project:
 
 def _below(directory: Path, *, deep: bool) -> list[Project]:
     found: list[Project] = []
-    try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-    except OSError as error:
-        raise SourceError(
-            f"cannot read {directory}: {error.strerror}",
-            code="E150",
-            place=Place(directory),
-            fix="check its permissions",
-        ) from error
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name in IGNORED:
-            continue
-        path = directory / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if (path / "logic.py").is_file():
-                found.append(Project(path, path / "logic.py", single=False))
-            elif deep and not (path / "pyvenv.cfg").exists():
-                found += _below(path, deep=True)
-        elif entry.name.endswith(".py") and entry.is_file() and _has_info(path):
-            found.append(Project(directory, path, single=True))
+    rest = [directory]
+    for parent in rest:  # no recursion: a path may be deeper than Python's stack
+        try:
+            entries = list(os.scandir(parent))
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {parent}: {error.strerror}",
+                code="E150",
+                place=Place(parent),
+                fix="check its permissions",
+            ) from error
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in IGNORED:
+                continue
+            path = parent / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if (path / "logic.py").is_file():
+                    found.append(Project(path, path / "logic.py", single=False))
+                elif deep and not (path / "pyvenv.cfg").exists():
+                    rest.append(path)
+            elif entry.name.endswith(".py") and entry.is_file() and _has_info(path):
+                found.append(Project(parent, path, single=True))
     return found
 
 

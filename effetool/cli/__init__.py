@@ -6,6 +6,7 @@ module of the command that was typed is imported; all of them for help and for c
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -69,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
     signal.signal(signal.SIGTERM, _terminated)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is no text goes out as the bytes it is
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         if not arguments:  # help is what was meant, and nothing was done
             with redirect_stdout(sys.stderr):
@@ -109,7 +112,7 @@ def _usage(error: TyperException, arguments: list[str]) -> int:
     message = error.format_message().strip().rstrip(".")
     message = message[:1].lower() + message[1:]
     fix = f"effe-tool {command} --help" if command else "effe-tool --help"
-    if option is not None and near is not None:
+    if option is not None and message.startswith("no such option"):
         message = f"no such option: {option}"
         if command and arguments.index(command) > next((i for i, a in enumerate(arguments) if a == option), 99):
             fix = f"flags stand after the command: effe-tool {command} {option}"

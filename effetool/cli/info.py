@@ -26,4 +26,5 @@ def info(
         found = find_one(path).info
         if found.problem is not None:
             console.warning(found.problem)
-        sys.stdout.write(found.text + "\n")
+        sys.stdout.buffer.write(found.text.encode() + b"\n")  # JSON is UTF-8 (RFC 8259, 8.1), whatever the locale
+        sys.stdout.buffer.flush()
