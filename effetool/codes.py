@@ -82,6 +82,39 @@ CODES: dict[str, Entry] = {
         "two effes, one output",
         "Two effes would be built to the same file. Nothing is built: give one of them another name or version in INFO.",
     ),
+    "E131": Entry(
+        "a file that cannot go in",
+        "A file of the effe cannot be read, is no regular file, changed while it was packed, or is a link that leaves the effe's "
+        "directory: what it points to would be somebody else's, or missing on the next machine.",
+    ),
+    "E132": Entry(
+        "a file name that cannot go in",
+        "A .pex is unpacked on file systems of every kind: names that differ only in case, that Windows reserves or that hold control "
+        "characters are refused, and so are the names that the .pex itself uses, such as effetool or __main__.py.",
+    ),
+    "E134": Entry(
+        "too large",
+        "Python imports from archives of less than 4 GiB and 65,536 files. Keep large data beside the .pex, or fetch it in init().",
+    ),
+    "E135": Entry(
+        "pex failed",
+        "The base of a .pex is made by pex's command line, which runs as a process of the Python that effe-tool runs on. The message is "
+        "its last line; -v shows all.",
+    ),
+    "E136": Entry(
+        "cannot write the output", "The system refused to write there. What was there before is still there, whole."
+    ),
+    "E137": Entry(
+        "the built file does not answer",
+        "Before it takes its place, a built file is run with -info and must print INFO. One that does not is thrown away.",
+    ),
+    "E138": Entry(
+        "not reproducible",
+        "Two builds of the same inputs gave different bytes, or an artefact is not what its inputs give. The first entry that differs is named.",
+    ),
+    "E139": Entry(
+        "over budget", "The artefact is larger than --max-size or starts slower than --max-start. It was not kept."
+    ),
     "E140": Entry(
         "dependency not found",
         "The resolver found no distribution that fits the requirement, the Python versions and the platform. The last line is its own; "

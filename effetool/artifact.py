@@ -1,0 +1,93 @@
+"""What a build hands on: one file, and what it says of itself without being run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import BuildError, Place
+from .info import Info, parse_info
+
+__all__ = ["BUILD_RECORD", "Artifact", "read_artifact", "read_file"]
+
+# The artefact's own record: what it was made from and by which versions. Written by the builder, read here.
+BUILD_RECORD = "__effe__/build.json"
+MAX_RECORD = 16 << 20
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A built .pex.
+
+    Attributes:
+        path: the file.
+        info: INFO as it is inside.
+        digest: SHA-256 of the file, hexadecimal.
+        size: its bytes.
+        facts: the record of its making: tool, pex and Python versions, digests of the inputs, commit, dependencies.
+        fresh: whether it was there already, made from the same inputs.
+        start: seconds that `-info` took when it was verified, None when it was not run.
+    """
+
+    path: Path
+    info: Info
+    digest: str
+    size: int
+    facts: Mapping[str, object] = field(default_factory=dict)
+    fresh: bool = False
+    start: float | None = None
+
+    @property
+    def name(self) -> str:
+        """INFO's name, else the file's stem."""
+        return self.info.name or self.path.stem
+
+    @property
+    def version(self) -> str | None:
+        """INFO's version."""
+        return self.info.version
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read the artefact at `path` without running any code of it.
+
+    Raises:
+        BuildError: E131 when it cannot be read or is no artefact of effe-tool.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(BUILD_RECORD)
+            if entry.file_size > MAX_RECORD:
+                raise ValueError("its build record is too large")
+            facts = json.loads(archive.read(entry))
+        if not isinstance(facts, dict) or not isinstance(facts.get("info"), str):
+            raise ValueError("its build record has no INFO")
+    except OSError as error:
+        raise BuildError(
+            f"cannot read {path}: {error.strerror or error}", code="E131", place=Place(path), fix="check the path"
+        ) from error
+    except KeyError as error:
+        raise BuildError(
+            f"{path} was not built by effe-tool", code="E131", place=Place(path), fix="effe-tool build"
+        ) from error
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, RecursionError) as error:
+        raise BuildError(
+            f"{path} is no .pex of effe-tool: {error}", code="E131", place=Place(path), fix="effe-tool build"
+        ) from error
+    return Artifact(path, parse_info(facts["info"], Place(path)), digest, size, facts)
+
+
+def read_file(artifact: Artifact, name: str) -> bytes | None:
+    """Return the content of one file inside the artefact, None when there is none of that name."""
+    with zipfile.ZipFile(artifact.path) as archive:
+        try:
+            return archive.read(name)
+        except KeyError:
+            return None

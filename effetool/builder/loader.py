@@ -1,0 +1,206 @@
+"""Start an effe from its own file: the first code that runs in a .pex, and all that stands between exec and `main`.
+
+The shell header of the .pex (see `boot`) reads this as marshalled code, or as source on a Python it was not compiled
+for, and executes it with one name given: `data`, the section that it came in. Nothing here may import what an effe
+that answers at once does not need anyway.
+
+A section is magic number (4 bytes), length of the marshalled loader (4), that loader, the length of the marshalled
+facts (4), those, and the marshalled modules that the facts' index points into. Facts: `index`, module name → (path,
+start, size, whether it is a package); `versions`, intervals of sys.version_info that the effe takes; `unpack`, what
+has to be a file before it can be imported, None when nothing has to.
+"""
+
+from __future__ import annotations
+
+import _frozen_importlib
+import _imp
+import marshal
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Importer:
+    """Finder and loader (PEP 302, PEP 451) of what the .pex itself holds, as marshalled code.
+
+    Behaves as `zipimport.zipimporter` does for the same file where an author can tell the difference: `archive` and
+    `prefix`, `get_source` (tracebacks, inspect), `get_data` (pkgutil), `get_resource_reader` (importlib.resources).
+    """
+
+    prefix = ""
+
+    def __init__(self, archive: str, home: str, index: dict[str, Any], code: memoryview) -> None:
+        self.archive = archive
+        self._home = home
+        self._index = index
+        self._code = code
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        entry = self._index.get(name)
+        if entry is None:
+            return None
+        place, _, size, package = entry
+        file = self._file(name, place)
+        spec: Any
+        if not size and package:  # a folder without __init__.py: a namespace package
+            spec = _frozen_importlib.ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [file]
+            return spec
+        spec = _frozen_importlib.ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
+        spec._set_fileattr = True
+        if package:
+            spec.submodule_search_locations = [file.rpartition("/")[0]]
+        return spec
+
+    def _file(self, name: str, place: str) -> str:
+        home = self.archive if name.partition(".")[0] == "effetool" else self._home
+        return home + "/" + place
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        exec(self.get_code(module.__spec__.name), module.__dict__)
+
+    def get_code(self, name: str) -> Any:
+        place, start, size, _ = self._entry(name)
+        code = marshal.loads(self._code[start : start + size])
+        _imp._fix_co_filename(code, self._file(name, place))  # type: ignore[attr-defined]
+        return code
+
+    def is_package(self, name: str) -> bool:
+        return bool(self._entry(name)[3])
+
+    def get_filename(self, name: str) -> str:
+        return self._file(name, self._entry(name)[0])
+
+    def get_source(self, name: str) -> str:
+        import zipimport
+
+        path = f"{self.archive}/{self._entry(name)[0]}"
+        raw = zipimport.zipimporter(self.archive).get_data(path)
+        from importlib.util import decode_source
+
+        return decode_source(raw)
+
+    def get_data(self, path: str) -> bytes:
+        if path.startswith(self.archive + "/"):
+            import zipimport
+
+            return zipimport.zipimporter(self.archive).get_data(path)
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def get_resource_reader(self, name: str) -> Any:
+        return Resources(self.get_filename(name).rpartition("/")[0], self.archive)
+
+    def _entry(self, name: str) -> Any:
+        try:
+            return self._index[name]
+        except KeyError:
+            raise ImportError(f"not in {self.archive}: {name!r}", name=name) from None
+
+
+class Resources:
+    """The files beside a module, for `importlib.resources` of Python 3.9 to 3.13."""
+
+    def __init__(self, folder: str, archive: str) -> None:
+        self._folder = folder
+        self._archive = archive
+
+    def files(self) -> Any:
+        inside = self._folder[len(self._archive) + 1 :]
+        if self._folder == self._archive or self._folder.startswith(self._archive + "/"):
+            import zipfile
+
+            return zipfile.Path(self._archive, inside + "/" if inside else "")
+        import pathlib
+
+        return pathlib.Path(self._folder)
+
+    def open_resource(self, name: str) -> Any:
+        try:
+            return (self.files() / name).open("rb")
+        except KeyError:
+            raise FileNotFoundError(name) from None
+
+    def resource_path(self, name: str) -> str:
+        if self._folder.startswith(self._archive):
+            raise FileNotFoundError(name)
+        return f"{self._folder}/{name}"
+
+    def is_resource(self, name: str) -> bool:
+        return bool((self.files() / name).is_file())
+
+    def contents(self) -> Any:
+        return (entry.name for entry in self.files().iterdir())
+
+
+def _excepthook(kind: Any, value: Any, trace: Any) -> None:
+    """Print as Python does, with the source lines that only a module's loader knows."""
+    import traceback
+
+    traceback.print_exception(kind, value, trace)
+
+
+def _pex(path: str) -> None:
+    """Hand over to pex's own boot: it looks for another interpreter, or says why there is none."""
+    os.execv(sys.executable, [sys.executable, path, *sys.argv[1:]])
+
+
+def boot(section: bytes) -> None:
+    """Start the effe in this process."""
+    called = sys.argv[1]
+    del sys.argv[0]
+    path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
+    if sys.path[:1] == [""]:  # -c puts the working directory first when Python is not isolated
+        del sys.path[0]
+    magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
+    compiled = section[:4] == magic
+    if compiled:
+        start = 8 + int.from_bytes(section[4:8], "little")
+        size = int.from_bytes(section[start : start + 4], "little")
+        facts = marshal.loads(section[start + 4 : start + 4 + size])
+        code = memoryview(section)[start + 4 + size :]
+    else:
+        import json
+        import zipimport
+
+        facts = json.loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
+    version = list(sys.version_info[:3])
+    fits = any(list(low) <= version < list(high) for low, high in facts["versions"])
+    if sys.implementation.name != "cpython" or not fits:
+        _pex(called)
+    os.environ["PEX"] = path
+    try:
+        with open("/proc/self/comm", "w", encoding="utf-8", errors="surrogateescape") as comm:
+            comm.write(path.rpartition("/")[2])
+    except OSError:  # not Linux, or /proc is not mounted
+        pass
+    import builtins
+
+    if not hasattr(builtins, "exit"):  # site defines them; an author may call them
+        builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
+    sys.excepthook = _excepthook
+    home = path
+    if facts["unpack"] is not None:
+        home = unpack(path, facts["unpack"])
+        sys.path.append(home)
+    if compiled:
+        importer = Importer(path, home, facts["index"], code)
+        at = len(sys.meta_path) - 1
+        sys.meta_path.insert(at, importer)
+        sys.path.append(path)
+    else:
+        sys.path.insert(0, path)
+    sys.exit(__import__("effetool.runtime.__main__", None, None, ["main"]).main())
+
+
+def unpack(path: str, facts: Any) -> str:
+    raise NotImplementedError
+
+
+boot(globals()["data"])

@@ -1,0 +1,74 @@
+"""What a build is asked for, and what it says while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Options", "Progress", "Step", "quiet"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build.
+
+    Attributes:
+        out: the file to write, verbatim, for one effe only.
+        dirout: the folder to write to; None writes beside the working directory's effe, or to `out/` for a directory.
+        python: a version specifier that replaces `requires-python`, such as `>=3.9`.
+        platforms: targets other than this machine, such as `linux-aarch64`.
+        scie: `eager` or `lazy` for a native executable with its interpreter inside.
+        scie_assets: a folder or URL with what `scie` needs, instead of GitHub.
+        lock: write the resolution to pylock.toml.
+        locked: refuse a resolution that differs from the lock.
+        offline: use no network.
+        strict: an effe without name or version is an error, not a file named by a hash.
+        check: build twice under changed conditions and compare the bytes.
+        import_info: run the module to read a computed INFO.
+        fresh: take an artefact whose inputs are unchanged as it is.
+        jobs: how many effes are built at once, None for the number of cores.
+        max_start: milliseconds that `-info` may take, None for no limit.
+        max_size: bytes that the artefact may have, None for no limit.
+    """
+
+    out: Path | None = None
+    dirout: Path | None = None
+    python: str | None = None
+    platforms: tuple[str, ...] = ()
+    scie: str | None = None
+    scie_assets: str | None = None
+    lock: bool = False
+    locked: bool = False
+    offline: bool = False
+    strict: bool = False
+    check: bool = False
+    import_info: bool = False
+    fresh: bool = True
+    jobs: int | None = None
+    max_start: float | None = None
+    max_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a build did.
+
+    Attributes:
+        stage: check, resolve, base, bundle, verify, built or fresh.
+        subject: what it was done to.
+        detail: what came of it.
+        seconds: how long it took.
+    """
+
+    stage: str
+    subject: str
+    detail: str
+    seconds: float
+
+
+Progress = Callable[[Step], None]
+
+
+def quiet(step: Step) -> None:
+    """Report nothing."""
