@@ -1,0 +1,268 @@
+"""Bytes in, values out: the syntax of HTTP/1.1 and nothing else. No sockets, no clock, no state but a body's.
+
+The law of this module
+- A head is taken only if every octet of it matches one expression (RFC 9112 sections 2 to 5). Whatever is ambiguous is
+  refused, and a refusal always ends the connection: nothing after it can be read as a request.
+- Lines end with CRLF. A bare LF may be taken for a line end (RFC 9112 2.2), and so may be read differently by a proxy
+  in front: it is refused. So are bare CR, NUL, obs-fold, white space round a field name.
+- A body has one length or none: Content-Length once, digits only; or Transfer-Encoding, exactly "chunked"; never both
+  (RFC 9112 6.1 and 6.3 allow to mend some of these; to refuse them is what stops request smuggling).
+- Errors carry the status they deserve; the caller answers them in one place.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import HTTPError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional, Tuple
+
+    # method, target, minor version, field block, its lower-cased copy, where the body starts, length, close, expects
+    Head = Tuple[bytes, bytes, bytes, bytes, bytes, int, int, bool, bool]
+
+# RFC 9110 5.6.2 token · RFC 9112 3.2 target (no control, no space; octets above 0x7f are opaque) · RFC 9110 5.5 value
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_LINE = rb"(" + _TOKEN + rb") ([!-~\x80-\xff]+) HTTP/1\.([0-9])"
+_FIELD = _TOKEN + rb":[\t -~\x80-\xff]*\r\n"
+_HEAD = re.compile(_LINE + rb"(\r\n(?:" + _FIELD + rb")*)\r\n").match
+_BEGUN = re.compile(_LINE + rb"\r\n(?:" + _FIELD + rb")*").match
+_REQUEST_LINE = re.compile(_LINE + rb"\r\n").match
+_OTHER_VERSION = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)(?:#.*)?\Z", re.I | re.S).match
+# RFC 9110 7.2 and RFC 3986 3.2.2: a name, an IPv4 address or a bracketed literal, then perhaps a port; empty is legal.
+_AUTHORITY = rb"(?:\[[0-9a-f:.v_~!$&'()*+,;=%-]*\]|[0-9a-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?"
+_HOST = re.compile(rb"\nhost:[ \t]*" + _AUTHORITY + rb"[ \t]*\r").search
+_IS_AUTHORITY = re.compile(_AUTHORITY + rb"\Z", re.I).match
+_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]+)[ \t]*\r").search
+_CODINGS = re.compile(rb"\ntransfer-encoding:[ \t]*([^\r]*?)[ \t]*\r").search
+_CONNECTION = re.compile(rb"\nconnection:([^\r]*)\r").findall
+_EXPECT = re.compile(rb"\nexpect:[ \t]*([^\r]*?)[ \t]*\r").search
+_FOLD = re.compile(rb"\r\n[ \t]")
+
+# A hundred field lines pass (nginx and Apache stop near there); more is an attack on whoever loops over them.
+MAX_FIELDS = 128
+# A chunk-size line: 16 hex digits and an extension nobody uses (CVE-2023-39326: extensions are free traffic).
+MAX_CHUNK_LINE = 1024
+MAX_EXTENSIONS = 16 * 1024
+CHUNKED = -1
+
+
+def parse_head(data: bytes, start: int, limit: int) -> Optional[Head]:
+    """Read one request head at `start`; None where bytes are missing yet.
+
+    `limit` is the largest head in octets. Raises HTTPError with the status for the client; then the connection must be
+    closed, for nobody can say where the next request begins.
+    """
+    match = _HEAD(data, start)
+    if match is None:
+        return _incomplete(data, start, limit)
+    end = match.end()
+    if end - start > limit:
+        raise _too_large(data, start)
+    method, target, minor, block = match.groups()
+    if len(block) > 3 * MAX_FIELDS and block.count(b"\n") > MAX_FIELDS + 1:
+        raise HTTPError(431, "too many header fields")
+    low = block.lower()
+    # RFC 9112 3.2: a request of HTTP/1.1 has exactly one Host, a valid one. HTTP/1.0 may have none.
+    hosts = low.count(b"\nhost:")
+    if hosts != 1 or _HOST(low) is None:
+        if hosts or minor != b"0":
+            raise HTTPError(400, "exactly one valid Host is required")
+    if target[0] != 47:  # "/"
+        _check_target(method, target)
+    length = 0
+    if b"\ncontent-length:" in low or b"\ntransfer-encoding:" in low:
+        length = _body_length(low, minor)
+    close = minor == b"0"
+    if b"\nconnection:" in low:
+        close = _closes(low, close)
+    expects = False
+    if length and b"\nexpect:" in low and minor != b"0":
+        found = _EXPECT(low)
+        expects = found is not None and found[1] == b"100-continue"
+    return method, target, minor, block, low, end, length, close, expects
+
+
+def _incomplete(data: bytes, start: int, limit: int) -> Optional[Head]:
+    """Decide between waiting for more and refusing, as early as the bytes allow."""
+    # RFC 9112 2.2: an empty line before the request-line is ignored. One; a flood of them is no request.
+    if data.startswith(b"\r\n", start):
+        if data.startswith(b"\r\n", start + 2):
+            raise HTTPError(400, "a request begins with its request-line")
+        return parse_head(data, start + 2, limit) if len(data) > start + 2 else None
+    size = len(data) - start
+    if size > limit:
+        raise _too_large(data, start)
+    newline = data.rfind(b"\n", start)
+    if newline < 0:
+        # Nothing to check yet but what can never become a method (a TLS hello, say).
+        if size and re.match(_TOKEN + rb"|\r\Z", data[start : start + 1]) is None:
+            raise HTTPError(400, "a request begins with its method")
+        return None
+    begun = _BEGUN(data, start)
+    if begun is not None and begun.end() == newline + 1 and not data.startswith(b"\r\n", begun.end()):
+        if data.count(b"\n", start) > MAX_FIELDS + 1:
+            raise HTTPError(431, "too many header fields")
+        # What follows the last line end is the start of a field line, or the CR of the end.
+        if newline + 1 == len(data) or re.match(_TOKEN + rb"|\r\Z", data[newline + 1 : newline + 2]):
+            return None
+    if _REQUEST_LINE(data, start) is None:
+        if _OTHER_VERSION(data, start) is not None:
+            raise HTTPError(505, "HTTP/1.1 is spoken here")
+        raise HTTPError(400, "malformed request line")
+    if _FOLD.search(data, start):
+        raise HTTPError(400, "folded header field")
+    raise HTTPError(400, "malformed header field")
+
+
+def _too_large(data: bytes, start: int) -> HTTPError:
+    """RFC 9112 3 (414) and RFC 6585 5 (431)."""
+    line = data.find(b"\n", start)
+    if line < 0 or line - start > 8190:
+        return HTTPError(414, "the request line is too long")
+    return HTTPError(431, "the request header is too large")
+
+
+def _check_target(method: bytes, target: bytes) -> None:
+    """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here."""
+    if method == b"CONNECT":
+        raise HTTPError(501, "CONNECT is not served")
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise HTTPError(400, "`*` is a target of OPTIONS only")
+        return
+    found = _ABSOLUTE(target)
+    if found is None or not found[1] or b"@" in found[1] or not _IS_AUTHORITY(found[1]):
+        raise HTTPError(400, "malformed request target")
+
+
+def split_absolute(target: bytes) -> Optional[Tuple[bytes, bytes]]:
+    """Split an absolute-form target in authority and origin-form; None for the other forms (RFC 9112 3.2.2)."""
+    found = _ABSOLUTE(target)
+    if found is None:
+        return None
+    origin = found[2]
+    return found[1], origin if origin.startswith(b"/") else b"/" + origin
+
+
+def _body_length(low: bytes, minor: bytes) -> int:
+    """RFC 9112 6.3, the strict reading: CHUNKED, or the one Content-Length."""
+    codings = low.count(b"\ntransfer-encoding:")
+    lengths = low.count(b"\ncontent-length:")
+    if codings:
+        if lengths:
+            raise HTTPError(400, "both Content-Length and Transfer-Encoding")
+        if minor == b"0":
+            raise HTTPError(400, "Transfer-Encoding in a request of HTTP/1.0")
+        found = _CODINGS(low)
+        if codings != 1 or found is None or not found[1]:
+            raise HTTPError(400, "malformed Transfer-Encoding")
+        if found[1] != b"chunked":
+            raise HTTPError(501, "the only transfer coding served is chunked")
+        return CHUNKED
+    found = _LENGTH(low)
+    if lengths != 1 or found is None:
+        raise HTTPError(400, "malformed Content-Length")
+    if len(found[1]) > 18:  # no wrap anywhere downstream, no quadratic int()
+        raise HTTPError(413, "the body is too large")
+    return int(found[1])
+
+
+def _closes(low: bytes, close: bool) -> bool:
+    """RFC 9112 9.3: `close` in any Connection list wins; `keep-alive` revives HTTP/1.0."""
+    options = {option.strip(b" \t") for line in _CONNECTION(low) for option in line.split(b",")}
+    if b"close" in options:
+        return True
+    return close and b"keep-alive" not in options
+
+
+class Chunks:
+    """Decode a chunked body (RFC 9112 7.1) as its bytes come; trailer fields are checked and dropped (RFC 9110 6.5.1).
+
+    `limit` is the largest decoded body, `max_trailer` the largest trailer section, both in octets.
+    """
+
+    __slots__ = ("_extensions", "_left", "_limit", "_max_trailer", "_stage", "_trailer", "done", "total")
+
+    def __init__(self, limit: int, max_trailer: int) -> None:
+        self._limit = limit
+        self._max_trailer = max_trailer
+        self._stage = 0  # 0 size line · 1 data · 2 the CRLF after it · 3 trailer
+        self._left = 0
+        self._extensions = 0
+        self._trailer = 0
+        self.total = 0
+        self.done = False
+
+    def feed(self, data: bytes, start: int, out: List[bytes]) -> int:
+        """Append what `data` holds from `start` on to `out`; return where it stopped.
+
+        Octets behind that place belong to the next call (an unfinished line), or to the next request once `done`.
+        Raises HTTPError: 400 malformed, 413 larger than the limit, 431 trailer too large.
+        """
+        end = len(data)
+        while True:
+            if self._stage == 1:
+                if start == end:
+                    return start
+                piece = data[start : start + self._left]
+                out.append(piece)
+                start += len(piece)
+                self._left -= len(piece)
+                if self._left:
+                    return start
+                self._stage = 2
+            if self._stage == 2:
+                if end - start < 2:
+                    if end - start == 1 and data[start] != 13:
+                        raise HTTPError(400, "a chunk is longer than its size")
+                    return start
+                if not data.startswith(b"\r\n", start):
+                    raise HTTPError(400, "a chunk is longer than its size")
+                start += 2
+                self._stage = 0
+            if self._stage == 0:
+                match = _CHUNK_LINE(data, start)
+                if match is None:
+                    return self._unfinished(data, start, _CHUNK_BEGUN, MAX_CHUNK_LINE)
+                if match.end() - start > MAX_CHUNK_LINE:
+                    raise HTTPError(400, "the chunk line is too long")
+                size = int(match[1], 16)
+                self._extensions += len(match[2])
+                if self._extensions > MAX_EXTENSIONS:
+                    raise HTTPError(400, "too many chunk extensions")
+                self.total += size
+                if self.total > self._limit:
+                    raise HTTPError(413, "the body is too large")
+                start = match.end()
+                self._left = size
+                self._stage = 1 if size else 3
+            if self._stage == 3:
+                while not data.startswith(b"\r\n", start):
+                    match = _FIELD_LINE(data, start)
+                    if match is None:
+                        return self._unfinished(data, start, _FIELD_BEGUN, self._max_trailer)
+                    self._trailer += match.end() - start
+                    start = match.end()
+                    if self._trailer > self._max_trailer:
+                        raise HTTPError(431, "the trailer section is too large")
+                self.done = True
+                return start + 2
+
+    def _unfinished(self, data: bytes, start: int, begun: re.Pattern[bytes], limit: int) -> int:
+        """Wait for the rest of a line only if what is there can still become one."""
+        if len(data) - start > limit:
+            raise HTTPError(431 if self._stage == 3 else 400, "the line is too long")
+        if begun.fullmatch(data, start) is None:
+            raise HTTPError(400, "malformed trailer" if self._stage == 3 else "malformed chunk size")
+        return start
+
+
+_EXTENSION = rb"(?:;[\t -~\x80-\xff]*)?"
+_CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,16})(" + _EXTENSION + rb")\r\n").match
+_CHUNK_BEGUN = re.compile(rb"(?:0*[0-9a-fA-F]{0,16}|[0-9a-fA-F]{1,16}" + _EXTENSION + rb")\r?")
+_FIELD_LINE = re.compile(_FIELD).match
+_FIELD_BEGUN = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t -~\x80-\xff]*)?)?\r?")
