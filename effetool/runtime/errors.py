@@ -1,11 +1,11 @@
 """What can go wrong between a client and an author's function.
 
-    Exception
-    ├── HTTPError        an answer with a status; raised by an author, by the parser, by a limit
-    ├── StartError       a context that serves one request and is never pooled
-    ├── LogicError       the author's module cannot be served (exit 1, one line)
-    └── ConnectionError
-        └── Disconnected the client went away while the author wrote or read
+Exception
+├── HTTPError        an answer with a status; raised by an author, by the parser, by a limit
+├── StartError       a context that serves one request and is never pooled
+├── LogicError       the author's module cannot be served (exit 1, one line)
+└── ConnectionError
+    └── Disconnected the client went away while the author wrote or read
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class StartError(Exception):
         self.context = context
 
     def __str__(self) -> str:
-        return str(self.args[0]) or (str(self.__cause__) if self.__cause__ else "the context is good for one request only")
+        return str(self.args[0]) or (
+            str(self.__cause__) if self.__cause__ else "the context is good for one request only"
+        )
 
 
 class LogicError(Exception):

@@ -18,10 +18,8 @@ from .errors import HTTPError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Tuple
-
     # method, target, minor version, field block, its lower-cased copy, where the body starts, length, close, expects
-    Head = Tuple[bytes, bytes, bytes, bytes, bytes, int, int, bool, bool]
+    Head = tuple[bytes, bytes, bytes, bytes, bytes, int, int, bool, bool]
 
 # RFC 9110 5.6.2 token · RFC 9112 3.2 target (no control, no space; octets above 0x7f are opaque) · RFC 9110 5.5 value
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -30,6 +28,7 @@ _FIELD = _TOKEN + rb":[\t -~\x80-\xff]*\r\n"
 _HEAD = re.compile(_LINE + rb"(\r\n(?:" + _FIELD + rb")*)\r\n").match
 _BEGUN = re.compile(_LINE + rb"\r\n(?:" + _FIELD + rb")*").match
 _REQUEST_LINE = re.compile(_LINE + rb"\r\n").match
+_LINE_BEGUN = re.compile(_TOKEN + rb"|\r\Z").match
 _OTHER_VERSION = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)(?:#.*)?\Z", re.I | re.S).match
 # RFC 9110 7.2 and RFC 3986 3.2.2: a name, an IPv4 address or a bracketed literal, then perhaps a port; empty is legal.
@@ -42,35 +41,52 @@ _CONNECTION = re.compile(rb"\nconnection:([^\r]*)\r").findall
 _EXPECT = re.compile(rb"\nexpect:[ \t]*([^\r]*?)[ \t]*\r").search
 _FOLD = re.compile(rb"\r\n[ \t]")
 
-# A hundred field lines pass (nginx and Apache stop near there); more is an attack on whoever loops over them.
-MAX_FIELDS = 128
 # A chunk-size line: 16 hex digits and an extension nobody uses (CVE-2023-39326: extensions are free traffic).
 MAX_CHUNK_LINE = 1024
 MAX_EXTENSIONS = 16 * 1024
 CHUNKED = -1
 
 
-def parse_head(data: bytes, start: int, limit: int) -> Optional[Head]:
+class Limits:
+    """The most that is read of a head: octets of all of it, octets of its target, number of its fields."""
+
+    __slots__ = ("fields", "head", "small", "target")
+
+    def __init__(self, head: int, target: int, fields: int) -> None:
+        self.head = head
+        self.target = target
+        self.fields = fields
+        # A head of this size meets all three: the shortest field line is `a:` and CRLF.
+        self.small = min(head, target, 4 * fields)
+
+    def check(self, size: int, target: int, fields: int) -> None:
+        """Raise HTTPError: RFC 9112 3 (414) and RFC 6585 5 (431)."""
+        if target > self.target:
+            raise HTTPError(414, "the request target is too long")
+        if size > self.head:
+            raise HTTPError(431, "the request header is too large")
+        if fields > self.fields:
+            raise HTTPError(431, "too many header fields")
+
+
+def parse_head(data: bytes, start: int, limits: Limits) -> Head | None:
     """Read one request head at `start`; None where bytes are missing yet.
 
-    `limit` is the largest head in octets. Raises HTTPError with the status for the client; then the connection must be
-    closed, for nobody can say where the next request begins.
+    Raises HTTPError with the status for the client; then the connection must be closed, for nobody can say where the
+    next request begins.
     """
     match = _HEAD(data, start)
     if match is None:
-        return _incomplete(data, start, limit)
+        return _incomplete(data, start, limits)
     end = match.end()
-    if end - start > limit:
-        raise _too_large(data, start)
     method, target, minor, block = match.groups()
-    if len(block) > 3 * MAX_FIELDS and block.count(b"\n") > MAX_FIELDS + 1:
-        raise HTTPError(431, "too many header fields")
+    if end - start > limits.small:
+        limits.check(end - start, len(target), block.count(b"\n") - 1)
     low = block.lower()
     # RFC 9112 3.2: a request of HTTP/1.1 has exactly one Host, a valid one. HTTP/1.0 may have none.
     hosts = low.count(b"\nhost:")
-    if hosts != 1 or _HOST(low) is None:
-        if hosts or minor != b"0":
-            raise HTTPError(400, "exactly one valid Host is required")
+    if (hosts != 1 or _HOST(low) is None) and (hosts or minor != b"0"):
+        raise HTTPError(400, "exactly one valid Host is required")
     if target[0] != 47:  # "/"
         _check_target(method, target)
     length = 0
@@ -78,7 +94,7 @@ def parse_head(data: bytes, start: int, limit: int) -> Optional[Head]:
         length = _body_length(low, minor)
     close = minor == b"0"
     if b"\nconnection:" in low:
-        close = _closes(low, close)
+        close = close or _closes(low)
     expects = False
     if length and b"\nexpect:" in low and minor != b"0":
         found = _EXPECT(low)
@@ -86,28 +102,30 @@ def parse_head(data: bytes, start: int, limit: int) -> Optional[Head]:
     return method, target, minor, block, low, end, length, close, expects
 
 
-def _incomplete(data: bytes, start: int, limit: int) -> Optional[Head]:
+def _incomplete(data: bytes, start: int, limits: Limits) -> Head | None:
     """Decide between waiting for more and refusing, as early as the bytes allow."""
     # RFC 9112 2.2: an empty line before the request-line is ignored. One; a flood of them is no request.
     if data.startswith(b"\r\n", start):
         if data.startswith(b"\r\n", start + 2):
             raise HTTPError(400, "a request begins with its request-line")
-        return parse_head(data, start + 2, limit) if len(data) > start + 2 else None
+        return parse_head(data, start + 2, limits) if len(data) > start + 2 else None
     size = len(data) - start
-    if size > limit:
-        raise _too_large(data, start)
+    if size > limits.small:
+        line = data.find(b"\n", start)
+        blank = data.find(b" ", start)
+        target = 0 if blank < 0 else (len(data) if line < 0 else line) - blank - 12  # " HTTP/1.1" and its CR
+        limits.check(size, target, data.count(b"\n", start) - 1)
     newline = data.rfind(b"\n", start)
     if newline < 0:
         # Nothing to check yet but what can never become a method (a TLS hello, say).
-        if size and re.match(_TOKEN + rb"|\r\Z", data[start : start + 1]) is None:
+        if size and _LINE_BEGUN(data[start : start + 1]) is None:
             raise HTTPError(400, "a request begins with its method")
         return None
     begun = _BEGUN(data, start)
     if begun is not None and begun.end() == newline + 1 and not data.startswith(b"\r\n", begun.end()):
-        if data.count(b"\n", start) > MAX_FIELDS + 1:
-            raise HTTPError(431, "too many header fields")
         # What follows the last line end is the start of a field line, or the CR of the end.
-        if newline + 1 == len(data) or re.match(_TOKEN + rb"|\r\Z", data[newline + 1 : newline + 2]):
+        tail = data[newline + 1 : newline + 2]
+        if not tail or _LINE_BEGUN(tail) is not None:
             return None
     if _REQUEST_LINE(data, start) is None:
         if _OTHER_VERSION(data, start) is not None:
@@ -116,14 +134,6 @@ def _incomplete(data: bytes, start: int, limit: int) -> Optional[Head]:
     if _FOLD.search(data, start):
         raise HTTPError(400, "folded header field")
     raise HTTPError(400, "malformed header field")
-
-
-def _too_large(data: bytes, start: int) -> HTTPError:
-    """RFC 9112 3 (414) and RFC 6585 5 (431)."""
-    line = data.find(b"\n", start)
-    if line < 0 or line - start > 8190:
-        return HTTPError(414, "the request line is too long")
-    return HTTPError(431, "the request header is too large")
 
 
 def _check_target(method: bytes, target: bytes) -> None:
@@ -139,7 +149,7 @@ def _check_target(method: bytes, target: bytes) -> None:
         raise HTTPError(400, "malformed request target")
 
 
-def split_absolute(target: bytes) -> Optional[Tuple[bytes, bytes]]:
+def split_absolute(target: bytes) -> tuple[bytes, bytes] | None:
     """Split an absolute-form target in authority and origin-form; None for the other forms (RFC 9112 3.2.2)."""
     found = _ABSOLUTE(target)
     if found is None:
@@ -171,12 +181,9 @@ def _body_length(low: bytes, minor: bytes) -> int:
     return int(found[1])
 
 
-def _closes(low: bytes, close: bool) -> bool:
-    """RFC 9112 9.3: `close` in any Connection list wins; `keep-alive` revives HTTP/1.0."""
-    options = {option.strip(b" \t") for line in _CONNECTION(low) for option in line.split(b",")}
-    if b"close" in options:
-        return True
-    return close and b"keep-alive" not in options
+def _closes(low: bytes) -> bool:
+    """RFC 9112 9.3: `close` in any Connection list. (HTTP/1.0 always closes: its keep-alive was never a standard.)"""
+    return any(option.strip(b" \t") == b"close" for line in _CONNECTION(low) for option in line.split(b","))
 
 
 class Chunks:
@@ -197,7 +204,7 @@ class Chunks:
         self.total = 0
         self.done = False
 
-    def feed(self, data: bytes, start: int, out: List[bytes]) -> int:
+    def feed(self, data: bytes, start: int, out: list[bytes]) -> int:
         """Append what `data` holds from `start` on to `out`; return where it stopped.
 
         Octets behind that place belong to the next call (an unfinished line), or to the next request once `done`.

@@ -1,0 +1,118 @@
+"""What the poll reports besides connections: a listening socket with clients in its queue, and a wake-up call."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from .connection import Connection
+from .poll import READ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .leader import Runner
+    from .server import Server
+
+# Accepted in one go before the connections that are there get their turn again: a flood starves nobody.
+BATCH = 64
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Listener:
+    """A listening socket. `pause` leaves the clients in the kernel's queue for a while."""
+
+    def __init__(self, sock: socket.socket, server: Server) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.deadline = float("inf")
+        self._server = server
+        self._paused = False
+        sock.setblocking(False)
+        server.sources[self.fd] = self
+        server.poller.register(self.fd, READ)
+
+    def handle(self, runner: Runner) -> None:
+        """Accept who waits, and serve each at once: its request is usually there already."""
+        server = self._server
+        sock = self.sock
+        family, kind, proto = sock.family, sock.type, sock.proto
+        tls = server.tls
+        for _ in range(BATCH):
+            if len(server.sources) > server.max_connections:
+                self._shed()
+                return
+            try:
+                fd, address = sock._accept()  # type: ignore[attr-defined]
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._shed()
+                    return
+                continue  # that client has gone again (ECONNABORTED and, on Linux, its network errors)
+            # The C class: a socket.socket object costs 2 µs more, and its file methods are not used.
+            accepted = socket.SocketType(family, kind, proto, fd)
+            server.stats.connections += 1
+            connection = Connection(accepted if tls is None else tls(accepted), address, server)
+            connection.handle(runner)
+            if not runner.leading:
+                return
+
+    def _shed(self) -> None:
+        """Too many connections: close those that do nothing, and leave the queue alone until the next tick."""
+        server = self._server
+        server.shed()
+        if not self._paused:
+            self._paused = True
+            server.poller.unregister(self.fd)
+            self.deadline = server.now  # the next tick resumes
+
+    def expire(self, runner: Runner) -> None:
+        """Go on accepting."""
+        self.deadline = float("inf")
+        self._paused = False
+        self._server.poller.register(self.fd, READ)
+
+    def close(self) -> None:
+        """Take nobody any more."""
+        self._server.sources.pop(self.fd, None)
+        if not self._paused:
+            self._server.poller.unregister(self.fd)
+        self._paused = True
+        self.deadline = float("inf")
+
+
+class Waker:
+    """A pipe that interrupts the poll; writing to it is all that a signal handler does."""
+
+    deadline = float("inf")
+
+    def __init__(self, server: Server) -> None:
+        self.fd, self._end = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._end, False)
+        self._server = server
+
+    def wake(self) -> None:
+        """Interrupt the poll."""
+        try:
+            os.write(self._end, b"\0")
+        except (BlockingIOError, OSError):
+            pass  # full: it wakes anyway; closed: nobody sleeps
+
+    def handle(self, runner: Runner) -> None:
+        """Look what is to be done."""
+        try:
+            os.read(self.fd, 4096)
+        except (BlockingIOError, InterruptedError):
+            pass
+        self._server.notice(runner)
+
+    def expire(self, runner: Runner) -> None:
+        """Has no deadline."""
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        os.close(self.fd)
+        os.close(self._end)

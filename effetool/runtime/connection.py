@@ -1,0 +1,412 @@
+"""One client's connection: bytes to requests, the author's run, the answer on its way.
+
+A connection is in one of the states below and belongs to one thread at a time: the leader, except in RUN, when it
+belongs to the thread that runs the author's code. RUN begins and ends under the server's lock; everything else is the
+owner's alone, so nothing here leans on the GIL.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from http.server import BaseHTTPRequestHandler
+from time import monotonic
+
+from .body import COLLECTED, Incoming
+from .errors import HTTPError
+from .exchange import Exchange
+from .message import Request
+from .poll import READ, WRITE
+from .reply import REASONS
+from .wire import parse_head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .leader import Runner
+    from .server import Server
+
+IDLE = 0  # waits for a head, or for the rest of one
+BODY = 1  # collects a small body
+RUN = 2  # the author's code runs, in a thread that does not lead
+QUEUED = 3  # a request waits for a context
+FLUSH = 4  # a response waits for its reader
+DRAIN = 5  # reads the rest of a body that nobody wanted
+LINGER = 6  # answered and half closed: lets the client read the answer before the end
+CLOSED = 7
+
+RECEIVE = 64 * 1024
+DONTWAIT = socket.MSG_DONTWAIT
+BLOCKED = (BlockingIOError, InterruptedError)
+# A slow client makes progress when this much has moved within its time-out: a byte now and then does not count.
+PROGRESS = 1024
+# An unread body: up to here it is cheaper to read it than to open a new connection.
+DRAINED = 256 * 1024
+# A client that still sends must be able to read why it was refused; a close at once would reset it (RFC 9112 9.6).
+LINGER_SECONDS = 2.0
+
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Connection(Exchange, BaseHTTPRequestHandler):
+    """One connection, in the vocabulary of http.server; its own loop instead of a thread and a file."""
+
+    server: Server
+
+    def __init__(self, sock: Any, address: Any, server: Server) -> None:
+        # BaseRequestHandler's constructor would serve the connection to its end, in this thread.
+        self.request = sock
+        self.client_address = address
+        self.server = server
+        self.fd: int = sock.fileno()
+        self._recv = sock.recv
+        self._send = sock.send
+        self.state = IDLE
+        self.watched = 0
+        self.closing = server.draining
+        self.gone = False
+        self.buffer = b""
+        self.out: memoryview | None = None
+        self.current: Request | None = None
+        self.mark = 0
+        self.deadline = server.now + server.header_timeout
+        server.sources[self.fd] = self
+
+    def handle(self, runner: Runner) -> None:  # type: ignore[override]
+        """Serve what is ready. Called by the leader; afterwards `runner.leading` says whether it still is."""
+        if self.state:
+            self._continue(runner)
+            return
+        try:
+            data = self._recv(RECEIVE, DONTWAIT)
+        except BLOCKED:
+            if not self.watched:
+                self.park(IDLE, READ)
+            return
+        except OSError:
+            self.close()
+            return
+        if not data:
+            self._ended(runner)
+            return
+        if self.buffer:
+            if b"\n" not in data and len(self.buffer) < self.server.limits.head:
+                self.buffer += data  # a head that drips in: it cannot be complete yet
+                return
+            data = self.buffer + data
+            self.buffer = b""
+        self.converse(data, 0, runner)
+
+    def converse(self, data: bytes, start: int, runner: Runner) -> None:
+        """Answer the requests in `data`, one after the other; keep what is not a whole one."""
+        end = len(data)
+        while start < end:
+            try:
+                head = parse_head(data, start, self.server.limits)
+            except HTTPError as error:
+                self.refuse(error, runner)
+                return
+            if head is None:
+                self.buffer = data[start:]
+                self.deadline = self.server.now + self.server.header_timeout
+                break
+            start = head[5]
+            if head[7]:
+                self.closing = True
+            request = Request(self, head)
+            if head[6]:
+                start = self._receive_body(request, head[6], data, start, runner)
+                if start < 0:
+                    return
+            if not self.answer(request, runner):
+                if start < end:
+                    self.buffer = data[start:]
+                self._settle()
+                return
+            if self.buffer:  # the run has read its body from the connection, and a bit more
+                data, self.buffer = self.buffer, b""
+                start, end = 0, len(data)
+        if self.state or not self.watched:
+            self.park(IDLE, READ)
+
+    def _receive_body(self, request: Request, length: int, data: bytes, start: int, runner: Runner) -> int:
+        """Take the body's first part; return where it ends once the request can run, -1 while it cannot."""
+        server = self.server
+        if length > server.max_body:
+            self.refuse(HTTPError(413, "the body is too large"), runner)
+            return -1
+        incoming = request.incoming = Incoming(length, server.max_body, server.limits.head)
+        try:
+            start = incoming.feed(data, start)
+        except HTTPError as error:
+            self.refuse(error, runner)
+            return -1
+        if incoming.complete:
+            return start
+        self.buffer = data[start:]
+        if request.expects:
+            # RFC 9110 10.1.1: the client waits for a word; it gets one when the author reads.
+            if self.buffer or incoming.received:
+                request.expects = False
+            else:
+                runner.hand_over(self, request)
+                return len(data)
+        self.current = request
+        self.mark = incoming.received
+        self.deadline = monotonic() + server.body_timeout
+        self.park(BODY, READ)
+        return -1
+
+    def _continue(self, runner: Runner) -> None:
+        state = self.state
+        if state in (RUN, QUEUED):
+            # Its next request, its end, or a reset. It is looked at when this request is answered; until then the
+            # level-triggered poll must not report it again and again.
+            with self.server.lock:
+                if self.state in (RUN, QUEUED):
+                    self.unwatch()
+        elif state == FLUSH:
+            self._flush(runner)
+        else:
+            try:
+                data = self._recv(RECEIVE, DONTWAIT)
+            except BLOCKED:
+                return
+            except OSError:
+                self.close()
+                return
+            if state == LINGER:
+                if not data:
+                    self.close()
+            elif not data:
+                self._ended(runner)
+            elif state == BODY:
+                self._collect(data, runner)
+            elif state == DRAIN:
+                self._drain(data, runner)
+
+    def _collect(self, data: bytes, runner: Runner) -> None:
+        request = self.current
+        assert request is not None
+        incoming = request.incoming
+        if self.buffer:
+            data = self.buffer + data
+        try:
+            start = incoming.feed(data, 0)
+        except HTTPError as error:
+            self.refuse(error, runner)
+            return
+        if incoming.received - self.mark >= PROGRESS:
+            self.mark = incoming.received
+            self.deadline = monotonic() + self.server.body_timeout
+        if not incoming.complete:
+            self.buffer = data[start:]
+            if incoming.received < COLLECTED and not (incoming.left is None and len(incoming.parts) > 4096):
+                return
+            # Large: the run reads the rest, and may wait for it; that is nothing for a leader.
+            runner.hand_over(self, request)
+            start = len(data)
+        else:
+            self.buffer = b""
+            self.state = IDLE
+        self.go_on(request, runner, data, start)
+
+    def go_on(self, request: Request, runner: Runner, data: bytes = b"", start: int = 0) -> None:
+        if not self.answer(request, runner):
+            if start < len(data):
+                self.buffer = data[start:]
+            self._settle()
+        elif start < len(data):
+            self.converse(data, start, runner)
+        elif self.buffer:
+            data, self.buffer = self.buffer, b""
+            self.converse(data, 0, runner)
+        else:
+            self.park(IDLE, READ)
+
+    def _drain(self, data: bytes, runner: Runner) -> None:
+        request = self.current
+        assert request is not None
+        incoming = request.incoming
+        data = self.buffer + data
+        try:
+            start = incoming.feed(data, 0)
+        except HTTPError:
+            self.abort()
+            return
+        incoming.parts.clear()
+        if not incoming.complete:
+            self.buffer = data[start:]
+            if incoming.received - self.mark > DRAINED:
+                self.abort()
+            return
+        self.current = None
+        self.buffer = b""
+        self.state = IDLE
+        self.deadline = monotonic() + self.server.idle_timeout
+        self.converse(data, start, runner)
+
+    def _flush(self, runner: Runner) -> None:
+        out = self.out
+        assert out is not None
+        try:
+            sent = self._send(out, DONTWAIT)
+        except BLOCKED:
+            return
+        except OSError:
+            self.close()
+            return
+        self.server.hold(-sent)
+        self.out = out[sent:]
+        self.mark += sent
+        if self.mark >= PROGRESS:
+            self.mark = 0
+            self.deadline = monotonic() + self.server.write_timeout
+        if len(self.out):
+            return
+        self.out = None
+        self.state = IDLE
+        self._settle()
+        if self.state == IDLE and self.buffer:
+            data, self.buffer = self.buffer, b""
+            self.converse(data, 0, runner)
+
+    def _settle(self) -> None:
+        """Go to the state that what is left undone asks for. The last thing its owner does."""
+        if self.state >= LINGER:
+            return
+        server = self.server
+        request = self.current
+        if self.state == QUEUED:
+            server.enqueue(self)
+            return
+        if self.out is not None:
+            self.mark = 0
+            self.deadline = monotonic() + server.write_timeout
+            server.hold(len(self.out))
+            self.park(FLUSH, WRITE)
+        elif self.gone:
+            self.abort()
+        elif self.closing:
+            unread = request is not None and request.incoming is not None and not request.incoming.complete
+            self.current = None
+            if self.buffer or unread:
+                self.linger()
+            else:
+                self.close()
+        elif request is not None:  # its body was not read to the end
+            self.mark = request.incoming.received
+            self.deadline = monotonic() + LINGER_SECONDS
+            self.park(DRAIN, READ)
+        else:
+            self.deadline = monotonic() + server.idle_timeout
+            self.park(IDLE, READ)
+
+    def _ended(self, runner: Runner) -> None:
+        """The client closed its side: an unfinished request is not run (RFC 9112 8)."""
+        if self.state == BODY or self.buffer.strip(b"\r\n"):
+            self.refuse(HTTPError(400, "the request ended early"), runner)
+        else:
+            self.close()
+
+    def refuse(self, error: HTTPError, runner: Runner) -> None:
+        """Answer what cannot be served, and close: nobody knows where the next request would begin."""
+        self.current = None
+        body = f"{error.message or REASONS.get(error.status, 'error')}\n".encode()
+        extra = "".join(f"{name}: {value}\r\n" for name, value in (error.headers or {}).items())
+        data = self.server.clock.start(error.status) + (
+            b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (extra.encode("latin-1"), len(body), body)
+        )
+        runner.counts.observe(error.status, 0.0)
+        self.closing = True
+        try:
+            self._send(data, DONTWAIT)
+        except OSError:
+            self.abort()
+            return
+        self.linger()
+
+    def linger(self) -> None:
+        """End our side; read and drop what the client still sends, so that it can read the answer."""
+        self.buffer = b""
+        try:
+            self.request.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.deadline = monotonic() + LINGER_SECONDS
+        self.park(LINGER, READ)
+
+    def expire(self, runner: Runner) -> None:
+        """Act on a deadline that has passed. The leader's."""
+        state = self.state
+        if state == RUN:
+            self.overdue(runner)
+        elif state == BODY:
+            self.refuse(HTTPError(408, "the body has stalled"), runner)
+        elif state == IDLE and self.buffer:
+            self.refuse(HTTPError(408, "the request has stalled"), runner)
+        elif state == QUEUED:
+            self.server.give_up(self, runner)
+        elif state == FLUSH:
+            self.abort()
+        else:
+            self.close()
+
+    # Where this connection stands with the poller.
+
+    def park(self, state: int, mask: int) -> None:
+        """Hand the connection to whoever leads, which may be another thread from this moment on."""
+        server = self.server
+        try:
+            with server.lock:
+                watched = self.watched
+                self.watched = mask
+                self.state = state
+                if watched == 0:
+                    server.poller.register(self.fd, mask)
+                elif watched != mask:
+                    server.poller.modify(self.fd, mask)
+        except OSError:
+            self.watched = 0
+            self.close()
+
+    def unwatch(self) -> None:
+        """Take the connection out of the poll."""
+        if self.watched:
+            self.watched = 0
+            try:
+                self.server.poller.unregister(self.fd)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        """End the connection. A closed descriptor leaves an epoll by itself."""
+        if self.state == CLOSED:
+            return
+        server = self.server
+        server.sources.pop(self.fd, None)
+        if self.out is not None:
+            if self.state == FLUSH:
+                server.hold(-len(self.out))
+            self.out = None
+        if self.watched and server.explicit:
+            self.unwatch()
+        self.state = CLOSED
+        try:
+            self.request.close()
+        except OSError:
+            pass
+        if server.draining:
+            server.wake()
+
+    def abort(self) -> None:
+        """End the connection with a reset: the client must not take what it has for a complete answer."""
+        try:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            pass
+        self.close()

@@ -1,0 +1,312 @@
+"""One request and its answer: a context, the author's run, the response, and all that can go wrong between them."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from time import monotonic
+
+from .errors import Disconnected, HTTPError
+from .message import Request, Response
+from .reply import CONTINUE, REASONS, TEXT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .leader import Runner
+    from .server import Server
+
+DONTWAIT = socket.MSG_DONTWAIT
+BLOCKED = (BlockingIOError, InterruptedError)
+_IDLE, _QUEUED, _LINGER = 0, 3, 6
+
+
+class Exchange:
+    """What a connection does between a complete head and a sent answer."""
+
+    server: Server
+    request: Any
+    client_address: Any
+    closing: bool
+    gone: bool
+    state: int
+    buffer: bytes
+    out: memoryview | None
+    current: Request | None
+    deadline: float
+    _recv: Any
+    _send: Any
+    _blocking = False
+
+    def answer(self, request: Request, runner: Runner) -> bool:
+        """Run the author's code and send its answer. True: the connection can go on with its next request at once."""
+        server = self.server
+        if server.slow and runner.leading:
+            runner.expect_slow(self, request)
+        response = Response(request)
+        slot = runner.slot
+        if runner.leading:
+            slot.append(request)
+        else:
+            runner.outside(self, request)
+        try:
+            lease = server.idle.pop()
+        except IndexError:
+            found = server.pool.start()
+            if found is None:
+                return self._queue(request, runner)
+            lease = found
+        keep = lease.pooled
+        data: bytes | None
+        try:
+            result = server.run(lease.context, lease.error, response, request)
+            if result is None and response._streams is None:
+                data = response._whole()
+            else:
+                data, keep = self._unusual(result, request, response, keep)
+        except BaseException as error:
+            data, response, keep = self._failed(error, request, response, keep)
+        try:
+            slot.pop()
+        except IndexError:
+            if not runner.demoted(request):
+                server.pool.retire(lease)
+                return False
+        now = monotonic()
+        if keep:
+            lease.used = now
+            server.idle.append(lease)
+        else:
+            runner.retire(lease, request)
+        if data is not None:
+            try:
+                sent = self._send(data, DONTWAIT)
+            except BLOCKED:
+                sent = 0
+            except OSError:
+                self.gone = True
+                sent = len(data)
+            if sent != len(data):
+                self.out = memoryview(data)[sent:]
+        runner.counts.observe(response._status, now - runner.mark)
+        if server.access or response.error:
+            self._report(request, response, now - runner.mark)
+        runner.mark = now
+        if request.incoming is not None and not request.incoming.complete:
+            self.current = request
+            return False
+        if self.closing or self.out is not None or self.gone:
+            self.current = None
+            return False
+        self.deadline = now + server.idle_timeout
+        return True
+
+    def _unusual(self, result: Any, request: Request, response: Response, keep: bool) -> tuple[bytes | None, bool]:
+        """Finish what is not the usual case: a returned error, a wrong return, a response that streams."""
+        log = self.server.log
+        if isinstance(result, BaseException):
+            log.error("run() returned an error", exc=result, request_id=request.id)
+        elif result is not None:
+            close = getattr(result, "close", None)
+            if close is not None and hasattr(result, "send"):
+                close()  # a coroutine or generator that nobody will run
+            error = TypeError(f"run() returned {type(result).__name__}; write the body to `response` instead")
+            log.critical("run() returned a value", exc=error, request_id=request.id)
+            if response._streams is None:
+                response.__init__(request)  # type: ignore[misc]
+                return self._plain(request, response, 500, ""), keep
+            self._cut()
+            return None, keep
+        if response._streams is None:
+            self._settle_body(request)
+            return response._whole(), keep
+        response._end()
+        return None, keep
+
+    def _failed(
+        self, error: BaseException, request: Request, response: Response, keep: bool
+    ) -> tuple[bytes | None, Response, bool]:
+        """Answer for a run that raised: the status it asked for, or 500 and nothing of the inside."""
+        server = self.server
+        begun = response._streams is not None
+        if isinstance(error, HTTPError):
+            if begun:
+                self._cut()
+                return None, response, keep
+            response = Response(request)
+            for name, value in (error.headers or {}).items():
+                response.headers[name] = value
+            return self._plain(request, response, error.status, error.message), response, keep
+        if isinstance(error, Disconnected):
+            if begun or self.gone:
+                self._cut()
+                return None, response, False
+            response = Response(request)
+            self.closing = True
+            return self._plain(request, response, 400, "the request ended early"), response, keep
+        server.log.critical("run() failed", exc=error, request_id=request.id)
+        if begun:
+            self._cut()
+            return None, response, False
+        response = Response(request)
+        return self._plain(request, response, 500, ""), response, False
+
+    def _plain(self, request: Request, response: Response, status: int, message: str) -> bytes:
+        try:
+            response.status = status
+        except ValueError:
+            status = 500
+            response.status = status
+        response._kind = TEXT
+        response.write(f"{message or REASONS.get(status, 'error')}\n")
+        self._settle_body(request)
+        return response._whole()
+
+    def _settle_body(self, request: Request) -> None:
+        """Decide what becomes of a body that was not read, before the head of the answer says whether we close."""
+        incoming = request.incoming
+        if incoming is None or incoming.complete:
+            return
+        left = incoming.left
+        if request.expects or (left is not None and left > 256 * 1024):
+            self.closing = True
+
+    def _cut(self) -> None:
+        self.gone = True
+        self.closing = True
+
+    def _report(self, request: Request, response: Response, seconds: float) -> None:
+        log = self.server.log
+        if response.error:
+            log.error(response.error, request_id=request.id)
+        if self.server.access:
+            log.access(
+                request.method, request.target, response._status, response._size, seconds, self.peer()[0],
+                request_id=request.id, traceparent=request.headers.get("traceparent"),
+            )  # fmt: skip
+
+    def _queue(self, request: Request, runner: Runner) -> bool:
+        """No context is free: wait for one (`_settle` puts it into the queue, as its last act), or be refused."""
+        server = self.server
+        try:
+            runner.slot.pop()
+        except IndexError:
+            if not runner.demoted(request):
+                return False
+        request.begun = False
+        if len(server.waiting) >= server.queue:
+            self.refuse(overloaded(), runner)
+        else:
+            self.current = request
+            self.state = _QUEUED
+        return False
+
+    def overdue(self, runner: Runner) -> None:
+        """Answer 504 from outside: the run goes on, but nobody waits for it any more."""
+        server = self.server
+        with server.lock:
+            request = self.current
+            if self.state != 2 or request is None or request.begun:
+                self.deadline = float("inf")
+                return
+            request.abandoned = True
+            self.state = _IDLE
+            self.current = None
+        server.log.error("run() exceeded -timeout: answered 504", request_id=request.id, target=request.target)
+        self.refuse(HTTPError(504, "the function took too long"), runner)
+
+    # The thread of the run only.
+
+    def claim(self, request: Request) -> None:
+        """Claim the response's first byte for the run; Disconnected when a 504 has been sent instead."""
+        with self.server.lock:
+            if request.abandoned:
+                raise Disconnected("the request was answered 504: run took longer than -timeout")
+            request.begun = True
+        self._settle_body(request)
+
+    def transmit(self, data: bytes) -> None:
+        """Send it all; block while the client reads, up to the time-out. Raises Disconnected."""
+        if self.gone:
+            raise Disconnected("the client has gone")
+        view = memoryview(data)
+        try:
+            sent = self._send(view, DONTWAIT)
+        except BLOCKED:
+            sent = 0
+        except OSError as error:
+            raise self._lost(error) from None
+        if sent == len(view):
+            return
+        self._block()
+        while sent < len(view):
+            view = view[sent:]
+            try:
+                sent = self._send(view)
+            except OSError as error:  # a time-out is a BlockingIOError
+                raise self._lost(error) from None
+
+    def receive(self, request: Request) -> None:
+        """Wait for more of the request's body. Raises HTTPError and Disconnected."""
+        if request.abandoned:
+            raise Disconnected("the request was answered 504: run took longer than -timeout")
+        if request.expects:
+            request.expects = False
+            self.transmit(CONTINUE)
+        incoming = request.incoming
+        try:
+            data = self._recv(64 * 1024, DONTWAIT)
+        except BLOCKED:
+            self._block()
+            try:
+                data = self._recv(64 * 1024)
+            except BLOCKED:
+                self.closing = True
+                raise HTTPError(408, "the body has stalled") from None
+            except OSError as error:
+                raise self._lost(error) from None
+        except OSError as error:
+            raise self._lost(error) from None
+        if not data:
+            self.closing = True
+            raise Disconnected("the client ended the request early")
+        data = self.buffer + data
+        try:
+            self.buffer = data[incoming.feed(data, 0) :]
+        except HTTPError:
+            self.closing = True
+            raise
+
+    def _lost(self, error: OSError) -> Disconnected:
+        self.gone = True
+        return Disconnected(f"the client has gone: {error.strerror or 'it does not read'}")
+
+    def _block(self) -> None:
+        if not self._blocking:
+            self._blocking = True
+            for option, seconds in (
+                (socket.SO_RCVTIMEO, self.server.body_timeout),
+                (socket.SO_SNDTIMEO, self.server.write_timeout),
+            ):
+                whole = min(int(seconds), 1 << 30)
+                value = struct.pack("@ll", whole, int((seconds - int(seconds)) * 1e6) or (0 if whole else 1000))
+                self.request.setsockopt(socket.SOL_SOCKET, option, value)
+
+    def peer(self) -> tuple[str, int]:
+        """Return the client's address and port."""
+        address = self.client_address
+        if not isinstance(address, tuple):
+            return ("unix", 0)
+        host = address[0]
+        # A dual-stack socket shows IPv4 clients as mapped addresses (RFC 4291 2.5.5.2).
+        return (host[7:] if host.startswith("::ffff:") else host, address[1])
+
+    def refuse(self, error: HTTPError, runner: Runner) -> None:
+        """See Connection."""
+        raise NotImplementedError
+
+
+def overloaded() -> HTTPError:
+    """Make the answer of a server that has too much to do."""
+    return HTTPError(503, "too busy: try again", {"Retry-After": "1"})

@@ -1,0 +1,141 @@
+"""Header fields: what a request brought, and what a response will carry."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+# RFC 9110 5.5: no control character but TAB; octets above 0x7f are opaque (latin-1 here, as everywhere on the wire).
+_VALUE = re.compile(r"[\t -~\x80-\xff]*").fullmatch
+# RFC 9110 7.6.1 and RFC 9112 6: the framing of a message belongs to the server; an author's copy would contradict it.
+_RESERVED = frozenset(("transfer-encoding", "keep-alive", "upgrade", "trailer"))
+
+
+class Headers:
+    """The fields of a request: names are case-insensitive, order and repetitions are kept.
+
+    `headers["Accept"]`, `.get` give the first value, `.get_all` every one. Values are str, decoded as latin-1.
+    """
+
+    __slots__ = ("_fields",)
+
+    _fields: list[tuple[str, str, str]]  # lower-cased name, name, value
+
+    def __init__(self, fields: list[tuple[str, str, str]] | None = None) -> None:
+        self._fields = [] if fields is None else fields
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the first value of the field, or the default."""
+        key = name.lower()
+        for field in self._fields:
+            if field[0] == key:
+                return field[2]
+        return default
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of the field, in the order they came."""
+        key = name.lower()
+        return [field[2] for field in self._fields if field[0] == key]
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def keys(self) -> list[str]:
+        """Return the names as they were sent; a repeated field is named each time."""
+        return [field[1] for field in self._fields]
+
+    def values(self) -> list[str]:
+        """Return the values, in the order of `keys`."""
+        return [field[2] for field in self._fields]
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return (name, value) for each field line."""
+        return [(field[1], field[2]) for field in self._fields]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.items()!r})"
+
+
+class ResponseHeaders(Headers):
+    """The fields of a response. `headers[k] = v` replaces, `.add(k, v)` appends.
+
+    A name that is no token, or a CR, LF, NUL in a value, raises ValueError: this is where response splitting ends.
+    After the response has begun, every change raises RuntimeError.
+    """
+
+    __slots__ = ("sent",)
+
+    def __init__(self) -> None:
+        self._fields = []
+        self.sent = False
+
+    def __setitem__(self, name: str, value: object) -> None:
+        field = self._checked(name, value)
+        fields = self._fields
+        for place, old in enumerate(fields):
+            if old[0] == field[0]:
+                fields[place] = field
+                fields[place + 1 :] = [other for other in fields[place + 1 :] if other[0] != field[0]]
+                return
+        fields.append(field)
+
+    def add(self, name: str, value: object) -> None:
+        """Append a field line, beside those of the same name (Set-Cookie, say)."""
+        self._fields.append(self._checked(name, value))
+
+    def __delitem__(self, name: str) -> None:
+        self._writable()
+        key = name.lower()
+        kept = [field for field in self._fields if field[0] != key]
+        if len(kept) == len(self._fields):
+            raise KeyError(name)
+        self._fields[:] = kept
+
+    def setdefault(self, name: str, value: str) -> str:
+        """Set the field unless it is there; return its value."""
+        old = self.get(name)
+        if old is None:
+            self[name] = old = value
+        return old
+
+    def update(self, fields: dict[str, str]) -> None:
+        """Set several fields."""
+        for name, value in fields.items():
+            self[name] = value
+
+    def _writable(self) -> None:
+        if self.sent:
+            raise RuntimeError("the response has begun: its headers are on their way")
+
+    def _checked(self, name: str, value: object) -> tuple[str, str, str]:
+        self._writable()
+        if _NAME(name) is None:
+            raise ValueError(f"no name of a header field: {name!r}")
+        if not isinstance(value, str):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"the value of {name} must be a str, not {type(value).__name__}")
+            value = str(value)
+        if _VALUE(value) is None:
+            raise ValueError(f"the value of {name} holds a character no header field may hold: {value!r}")
+        key = name.lower()
+        if key in _RESERVED:
+            raise ValueError(f"{name} is set by the server, which frames the response")
+        if key == "content-length" and not (value.isascii() and value.isdigit()):
+            raise ValueError(f"Content-Length is a number, not {value!r}")
+        return key, name, value.strip(" \t")

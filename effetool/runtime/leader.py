@@ -1,0 +1,252 @@
+"""Leader and followers: one thread polls and runs the author's code; a monitor replaces it when that takes long.
+
+The fast case costs one thread's work: no queue, no hand-over. The leader puts a token (the request) into a slot that
+belongs to its leadership before the author's code and pops it after. The monitor wakes every few ms; when it sees the
+same token twice, it pops it, marks the connection as running and lets a follower lead. The old leader finds its slot
+empty, answers its request, and becomes a follower.
+
+Safe without the GIL: a slot is a list with at most one item, whose append and pop are atomic, so one of the two gets
+the token; pop + mark (monitor) and the end of RUN (old leader) are under the server's lock; a slot is used for one
+leadership only, so a late pop never meets the token of another. The monitor takes a token only when a follower is
+certain.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .message import Request
+    from .pool import Lease
+    from .server import Server
+
+# How long a run may keep the leader before another thread takes over, at least; twice that at most.
+TICK = 0.005
+# A follower that nobody needed for so long ends; one is always kept.
+FOLLOWER_IDLE = 30.0
+# How often a slow target must be fast again until it runs in the leader again, and how many targets are remembered.
+SLOW = 8
+REMEMBERED = 256
+_RUN = 2
+
+
+class Runner:
+    """A thread that leads, or runs a request that has lost its leadership, or waits as a follower."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.slot: list[Any] = []
+        self.leading = False
+        self.mark = 0.0
+        self.counts = server.stats.counts()
+        self.wake = threading.Lock()
+        self.wake.acquire()
+        self.key: bytes | None = None
+
+    def start(self) -> None:
+        """Start the thread. Raises RuntimeError where the system has none left."""
+        threading.Thread(target=self._live, name="effe", daemon=True).start()
+
+    def _live(self) -> None:
+        server = self.server
+        while self._wait():
+            self._lead()
+            # Not the leader any more: what waits for a context is this thread's next work.
+            server.pump(self)
+
+    def _wait(self) -> bool:
+        server = self.server
+        while not self.wake.acquire(timeout=FOLLOWER_IDLE):
+            with server.lock:
+                if self in server.followers and len(server.followers) > 1:
+                    server.followers.remove(self)
+                    return False
+        return not server.ended
+
+    def _lead(self) -> None:
+        server = self.server
+        poll = server.poller.poll
+        sources = server.sources
+        waiting = server.waiting
+        while not server.ended:
+            events = poll(server.patience, 256)
+            self.mark = now = monotonic()
+            if now >= server.next_tick:
+                server.tick(now, self)
+            if server.monitor.parked and events:
+                server.monitor.unpark()
+            server.monitor.polls += 1
+            for fd, _ in events:
+                source = sources.get(fd)
+                if source is None:
+                    continue
+                try:
+                    source.handle(self)
+                except Exception as error:
+                    server.log.critical("internal error", exc=error)
+                    source.close()
+                if waiting and self.leading:
+                    server.pump(self)
+                if not self.leading:
+                    break
+            if not self.leading:
+                with server.lock:
+                    server.followers.append(self)
+                return
+
+    def outside(self, connection: Any, request: Request) -> None:
+        """Begin a run in a thread that does not lead: only the clock can end it."""
+        self.mark = now = monotonic()
+        with self.server.lock:
+            connection.state = _RUN
+            connection.current = request
+            connection.deadline = now + self.server.run_timeout
+
+    def demoted(self, request: Request) -> bool:
+        """Learn, after a run, what happened in this thread's absence from the lead.
+
+        True: the answer is ours to send, from now on. False: the request was answered 504 from outside.
+        """
+        server = self.server
+        with server.lock:  # so that the monitor has finished its part of it
+            self.slot = []
+            if self.key is not None:
+                if monotonic() - self.mark > TICK:
+                    server.slow[self.key] = SLOW
+                elif server.slow.get(self.key, 0) > 1:
+                    server.slow[self.key] -= 1
+                else:
+                    server.slow.pop(self.key, None)
+                self.key = None
+            if request.abandoned:
+                return False
+            request.begun = True
+            return True
+
+    def hand_over(self, connection: Any, request: Request) -> bool:
+        """Let a follower lead before this thread does what will take long."""
+        server = self.server
+        with server.lock:
+            if not self.leading:
+                connection.state = _RUN
+                connection.current = request
+                return True
+            follower = server.reserve()
+            if follower is None:
+                return False
+            self._demote(connection, request)
+            follower.promote()
+        return True
+
+    def _demote(self, connection: Any, request: Request) -> None:
+        self.leading = False
+        connection.state = _RUN
+        connection.current = request
+        connection.deadline = monotonic() + self.server.run_timeout
+
+    def promote(self) -> None:
+        """Make this follower the leader. Under the server's lock."""
+        self.slot = []
+        self.leading = True
+        self.server.leader = self
+        self.wake.release()
+
+    def expect_slow(self, connection: Any, request: Request) -> None:
+        """Hand over at once for a target that was slow lately: cheaper for everybody than to be caught."""
+        slow = self.server.slow
+        key = target_key(request)
+        if key in slow and self.hand_over(connection, request):
+            self.key = key
+
+    def retire(self, lease: Lease, request: Request) -> None:
+        """Stop a context, watched by the monitor like any of the author's code."""
+        request.begun = True
+        if not self.leading:
+            self.server.pool.retire(lease)
+            return
+        self.slot.append(request)
+        self.server.pool.retire(lease)
+        try:
+            self.slot.pop()
+        except IndexError:
+            self.demoted(request)
+
+
+class Monitor:
+    """The thread that looks whether the leader is stuck in the author's code."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self.parked = False
+        self.polls = 0
+
+    def start(self) -> None:
+        """Start watching."""
+        threading.Thread(target=self._watch, name="effe-monitor", daemon=True).start()
+
+    def unpark(self) -> None:
+        """Wake the monitor: there is something to watch."""
+        self.parked = False
+        try:
+            self._wake.release()
+        except RuntimeError:
+            pass  # it is awake
+
+    def _watch(self) -> None:
+        server = self._server
+        seen: Any = None
+        polls = -1
+        quiet = 0
+        while not server.ended:
+            self._wake.acquire(timeout=1.0 if self.parked else TICK)
+            leader = server.leader
+            slot = leader.slot
+            token = slot[-1] if slot else None
+            if token is None:
+                seen = None
+                quiet = quiet + 1 if polls == self.polls else 0
+                polls = self.polls
+                # Parks when idle. A leader that misses this is seen a second later: the wait above has an end.
+                self.parked = quiet > 20
+                continue
+            self.parked = False
+            quiet = 0
+            if token is seen and leader.leading:
+                self._replace(leader, slot)
+                seen = None
+            else:
+                seen = token
+
+    def _replace(self, leader: Runner, slot: list[Any]) -> None:
+        server = self._server
+        with server.lock:
+            follower = server.reserve()
+            if follower is None:
+                return
+            try:
+                request = slot.pop()
+            except IndexError:
+                server.followers.append(follower)
+                return
+            leader._demote(request.connection, request)
+            follower.promote()
+            slow = server.slow
+            key = target_key(request)
+            if len(slow) < REMEMBERED or key in slow:
+                slow[key] = SLOW
+
+
+def target_key(request: Request) -> bytes:
+    """Name what is expected to take the same time: the method and the first segment of the path."""
+    target = request._target
+    end = target.find(b"/", 1)
+    query = target.find(b"?")
+    if query >= 0 and (end < 0 or query < end):
+        end = query
+    return request._method + (target if end < 0 else target[:end])

@@ -1,0 +1,394 @@
+"""Request and Response: the body is a file you read, the response is a file you write. Both are lazy."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from urllib.parse import unquote
+
+from .errors import HTTPError
+from .headers import Headers, ResponseHeaders
+from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk, encode_fields
+from .wire import split_absolute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
+    from .connection import Connection
+    from .query import Query
+    from .wire import Head
+
+# How much of a response is held back before it begins to stream: enough for nearly every answer to carry a
+# Content-Length, and for a late crash to become a 500 instead of a cut; small enough to hold in every context at once.
+HELD_BACK = 256 * 1024
+# What a proxy or client may hand on as its request id; anything else could forge log lines or other headers.
+_ID = re.compile(rb"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").search
+
+
+class Request:
+    """One request.
+
+    Made once its head is complete and valid. `body` is a file of bytes that ends where the body ends.
+    """
+
+    __slots__ = (
+        "_block", "_body", "_headers", "_id", "_low", "_method", "_minor", "_query", "_target",
+        "abandoned", "begun", "connection", "expects", "incoming",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self.connection = connection
+        self._method, self._target, self._minor, self._block, self._low, _, _, _, self.expects = head
+        self._headers: Headers | None = None
+        self._body: BinaryIO | None = None
+        self._query: Query | None = None
+        self._id: str | None = None
+        self.incoming: Any = None
+        # The response's first byte is claimed once: begun by the run, or abandoned to a 504 (under the server's lock).
+        self.begun = False
+        self.abandoned = False
+
+    @property
+    def method(self) -> str:
+        """The method, as it was sent (methods are case-sensitive, RFC 9110 9.1)."""
+        return self._method.decode("ascii")
+
+    @property
+    def target(self) -> str:
+        """The request-target as it was sent: not decoded, the query in it."""
+        return self._target.decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded as UTF-8; `target` has the raw one."""
+        target = self._target
+        if target[0] != 47:
+            split = split_absolute(target)
+            target = split[1] if split else target
+        end = target.find(b"?")
+        if end >= 0:
+            target = target[:end]
+        if b"%" in target or not target.isascii():
+            return unquote(target.decode("utf-8", "surrogateescape"), errors="replace")
+        return target.decode("ascii")
+
+    @property
+    def query_string(self) -> str:
+        """What follows the first `?` of the target, not decoded."""
+        return self._target.decode("latin-1").partition("?")[2]
+
+    @property
+    def query(self) -> Query:
+        """The decoded query: first values by `[]` and `.get`, all of them by `.get_all`."""
+        if self._query is None:
+            from .query import parse
+
+            self._query = parse(self._target.partition(b"?")[2])
+        return self._query
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        if self._headers is None:
+            fields = []
+            for line in self._block.decode("latin-1").split("\r\n")[1:-1]:
+                name, _, value = line.partition(":")
+                fields.append((name.lower(), name, value.strip(" \t")))
+            if self._target[0] != 47:
+                split = split_absolute(self._target)
+                if split:  # RFC 9112 3.2.2: its authority replaces Host
+                    fields = [field for field in fields if field[0] != "host"]
+                    fields.insert(0, ("host", "Host", split[0].decode("latin-1")))
+            self._headers = Headers(fields)
+        return self._headers
+
+    @property
+    def body(self) -> BinaryIO:
+        """The body, as a file of bytes.
+
+        Reading raises HTTPError (400 malformed, 408 stalled, 413 too large) and ConnectionError (the client went away);
+        a `run` that lets them pass answers the status.
+        """
+        if self._body is None:
+            self._body = io.BytesIO() if self.incoming is None else self.incoming.file(self)
+        return self._body
+
+    def json(self) -> Any:
+        """Return the body as JSON; what is none answers 400 by itself (HTTPError)."""
+        import json
+
+        try:
+            return json.loads(self.body.read())
+        except (ValueError, RecursionError):
+            raise HTTPError(400, "the body is not JSON") from None
+
+    def form(self) -> Query:
+        """Return the fields of a submitted HTML form (urlencoded or multipart); else HTTPError 400 or 415."""
+        from .query import parse_form
+
+        return parse_form(self.headers.get("content-type") or "", self.body.read())
+
+    @property
+    def client(self) -> tuple[str, int]:
+        """The peer's address and port, never what a header claims; ("unix", 0) on a Unix socket."""
+        return self.connection.peer()
+
+    @property
+    def version(self) -> str:
+        """`HTTP/1.1` or `HTTP/1.0`."""
+        return "HTTP/1." + self._minor.decode("ascii")
+
+    @property
+    def id(self) -> str:
+        """The request's id: X-Request-ID where it is a plain word, or one made here. It is in every log record."""
+        if self._id is None:
+            found = _ID(self._low)
+            if found is None:
+                self._id = os.urandom(8).hex()
+            else:
+                start, end = found.span(1)
+                self._id = self._block[start:end].decode("ascii")
+        return self._id
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+class Response:
+    """The answer to one request: a file you write.
+
+    Nothing is sent before `run` returns, unless it calls `flush` or writes more than is held back (256 KiB): then the
+    response streams, and its status and headers are fixed.
+    """
+
+    __slots__ = ("_headers", "_kind", "_left", "_parts", "_request", "_size", "_status", "_streams", "error")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._status = 200
+        self._kind: str | None = None
+        self._headers: ResponseHeaders | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        # None: not begun · 0: begun, no body allowed · 1: plain octets · 2: chunks
+        self._streams: int | None = None
+        self._left: int | None = None  # octets still owed to an author's Content-Length
+        self.error: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The status code (int, 200 to 599); 200 unless set."""
+        return self._status
+
+    @status.setter
+    def status(self, status: int) -> None:
+        given: object = status
+        if self._streams is not None:
+            raise RuntimeError("the response has begun: its status is on its way")
+        # RFC 9110 15: three digits; 1xx are no answers. int() takes http.HTTPStatus for what it is.
+        if not isinstance(given, int) or not 200 <= status <= 599:
+            raise ValueError(f"the status of a response is a number from 200 to 599, not {status!r}")
+        self._status = int(status)
+
+    @property
+    def headers(self) -> ResponseHeaders:
+        """The header fields; `headers[k] = v` replaces, `headers.add(k, v)` appends."""
+        if self._headers is None:
+            self._headers = ResponseHeaders()
+        return self._headers
+
+    @property
+    def started(self) -> bool:
+        """Whether the head is on its way: status and headers cannot be changed any more."""
+        return self._streams is not None
+
+    def write(self, data: str | bytes | bytearray | memoryview) -> int:
+        """Append to the body; str goes as UTF-8. Returns the length of `data`.
+
+        Raises ConnectionError where the client is known to be gone.
+        """
+        if type(data) is str:
+            octets = data.encode()
+            if self._kind is None:
+                self._kind = TEXT
+        elif type(data) is bytes:
+            octets = data
+            if self._kind is None:
+                self._kind = BINARY
+        elif isinstance(data, (str, bytes, bytearray, memoryview)):
+            return self.write(str(data) if isinstance(data, str) else bytes(data))
+        else:
+            raise TypeError(f"write str or bytes to the response, not {type(data).__name__}")
+        if self._streams is None and self._size < HELD_BACK:
+            self._parts.append(octets)
+            self._size += len(octets)
+        else:
+            if self._streams is None:
+                self._begin()
+            self._stream(octets)
+        return len(data)
+
+    def writelines(self, lines: Any) -> None:
+        """Write each of the lines."""
+        for line in lines:
+            self.write(line)
+
+    def json(self, value: Any) -> None:
+        """Write the value as JSON; Content-Type becomes application/json."""
+        import json
+
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if self._kind is None:
+            self._kind = JSON
+        elif self._streams is None:
+            self.headers["Content-Type"] = JSON
+        self.write(text.encode())
+
+    def flush(self) -> None:
+        """Send what there is, and stream from here on (chunked).
+
+        Blocks while the client does not read; raises ConnectionError where it is gone.
+        """
+        if self._streams is None:
+            self._begin()
+
+    def writable(self) -> bool:
+        """Say that this file can be written."""
+        return True
+
+    def readable(self) -> bool:
+        """Say that this file cannot be read."""
+        return False
+
+    def seekable(self) -> bool:
+        """Say that this file has no places."""
+        return False
+
+    @property
+    def closed(self) -> bool:
+        """Never: the server ends the response."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"<Response {self._status}>"
+
+    # The rest is the server's.
+
+    def _whole(self) -> bytes:
+        """Return the complete response, head and body, in one piece."""
+        request = self._request
+        connection = request.connection
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if (
+            self._headers is None
+            and not connection.closing
+            and request._method != b"HEAD"
+            and b"\nx-request-id:" not in request._low
+            and self._status not in (204, 304)
+        ):
+            clock = connection.server.clock
+            kind = self._kind or TEXT
+            start = clock.heads.get((self._status, kind)) or clock.common(self._status, kind)
+            return b"%b%d\r\n\r\n%b" % (start, len(body), body)
+        status = self._status
+        declared = self._declared()
+        bodyless = request._method == b"HEAD" or status in (204, 304)
+        length: int | None = len(body)
+        if declared is not None and (not bodyless or (body and request._method == b"HEAD")) and declared != length:
+            connection.closing = True
+            self.error = f"Content-Length says {declared}, the body has {length} bytes"
+            body = body[:declared]
+        if declared is not None:
+            length = declared
+        if status == 204 or (status == 304 and declared is None):
+            length = None  # RFC 9110 8.6: no Content-Length in a 204; in a 304 only that of the 200
+        return self._head(length, False) + (b"" if bodyless else body)
+
+    def _declared(self) -> int | None:
+        text = None if self._headers is None else self._headers.get("content-length")
+        return None if text is None else int(text)
+
+    def _head(self, length: int | None, chunked: bool) -> bytes:
+        request = self._request
+        connection = request.connection
+        server = date = kind = True
+        lines = b""
+        fields = []
+        if self._headers is not None:
+            self._headers.sent = True
+            for field in self._headers._fields:
+                key = field[0]
+                if key == "connection":
+                    if "close" in field[2].lower():
+                        connection.closing = True
+                    continue
+                if key == "content-length":
+                    continue
+                if key == "content-type":
+                    kind = False
+                elif key == "server":
+                    server = False
+                elif key == "date":
+                    date = False
+                fields.append(field)
+            lines = encode_fields(fields)
+        if kind and self._status not in (204, 304) and (self._kind is not None or length):
+            lines += b"Content-Type: %b\r\n" % (self._kind or TEXT).encode("latin-1")
+        if length is not None:
+            lines += b"Content-Length: %d\r\n" % length
+        if chunked:
+            lines += b"Transfer-Encoding: chunked\r\n"
+        if b"\nx-request-id:" in request._low and (self._headers is None or "x-request-id" not in self._headers):
+            lines += b"X-Request-ID: %b\r\n" % request.id.encode("ascii")
+        if connection.closing:
+            lines += b"Connection: close\r\n"
+        return connection.server.clock.start(self._status, server, date) + lines + b"\r\n"
+
+    def _begin(self) -> None:
+        """Send the head, and what was held back."""
+        request = self._request
+        connection = request.connection
+        connection.claim(request)
+        declared = self._declared()
+        bodyless = request._method == b"HEAD" or self._status in (204, 304)
+        if declared is None and request._minor == b"0":
+            connection.closing = True  # RFC 9112 6.1: no chunks for HTTP/1.0; the end of the connection ends the body
+        chunked = declared is None and request._minor != b"0" and self._status not in (204, 304)
+        if self._status == 204:
+            declared = None
+        data = self._head(declared, chunked)
+        self._streams = 0 if bodyless else 2 if chunked else 1
+        self._left = declared
+        body = b"".join(self._parts)
+        self._parts = []
+        if body:
+            self._stream(body, data)
+        else:
+            connection.transmit(data)
+
+    def _stream(self, data: bytes, head: bytes = b"") -> None:
+        connection = self._request.connection
+        if self._streams == 0 or not data:
+            if head:
+                connection.transmit(head)
+            return
+        self._size += len(data)
+        if self._left is not None:
+            if len(data) > self._left:
+                self.error = "the body is longer than its Content-Length"
+                connection.closing = True
+                data = data[: self._left]
+            self._left -= len(data)
+        connection.transmit(head + (encode_chunk(data) if self._streams == 2 else data))
+
+    def _end(self) -> None:
+        """Send the end of a response that streams."""
+        connection = self._request.connection
+        if self._left:
+            self.error = "the body is shorter than its Content-Length"
+            connection.closing = True
+        elif self._streams == 2:
+            connection.transmit(LAST_CHUNK)

@@ -1,0 +1,263 @@
+"""The server: its sockets, its limits, its threads, and its end. See docs/explanation/server.md for the design."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from http.server import HTTPServer
+from socketserver import BaseServer
+from time import monotonic
+
+from .accept import Listener, Waker
+from .connection import FLUSH, IDLE, QUEUED, RUN, Connection
+from .exchange import overloaded
+from .leader import Monitor, Runner
+from .poll import READ, Selector, poller
+from .pool import Pool
+from .reply import Clock
+from .stats import Stats
+from .wire import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any
+
+    from .flags import Settings
+    from .log import Log
+    from .logic import Effe
+    from .message import Request
+
+# How exact the time-outs are, and how often all connections are looked at (1 ms for 10,000 of them).
+TICK = 0.25
+# Responses that wait for slow readers, all together. Beyond, the reader that has stood still for longest is cut off.
+HELD = 64 * 1024 * 1024
+# While draining, an idle connection may still bring a request that was on its way; then it is closed.
+LAST_CALL = 0.25
+
+
+class Server(HTTPServer):
+    """Serve an effe on sockets that are bound already.
+
+    `serve` blocks until `shutdown` was called and everything is answered; `adopt` serves one connected socket. The
+    author's `init` has run before; his contexts are stopped at the end of `serve`.
+    """
+
+    # Written by the leader or under the lock; read by all. A plain attribute each: they are read for each request.
+
+    def __init__(
+        self,
+        settings: Settings,
+        logic: Effe,
+        log: Log,
+        sockets: list[socket.socket],
+        tls: Callable[[Any], Any] | None = None,
+    ) -> None:
+        # TCPServer's constructor would open a socket of its own.
+        BaseServer.__init__(self, sockets[0].getsockname() if sockets else ("", 0), Connection)
+        self.settings = settings
+        self.log = log
+        self.tls = tls
+        self.stats = Stats()
+        self.clock = Clock()
+        self.pool = Pool(logic, settings.concurrency, log)
+        self.idle = self.pool.idle
+        self.run = logic.run
+        self.access = settings.access_log
+        self.limits = Limits(settings.max_header, settings.max_target, settings.max_headers)
+        self.max_body = settings.max_body
+        self.max_connections = settings.max_connections
+        self.queue = settings.queue
+        self.run_timeout = settings.timeout
+        self.header_timeout = settings.header_timeout
+        self.body_timeout = settings.body_timeout
+        self.write_timeout = settings.write_timeout
+        self.idle_timeout = settings.idle_timeout
+        self.now = monotonic()
+        self.next_tick = 0.0
+        self.patience = 1.0
+        self.lock = threading.Lock()
+        self.sources: dict[int, Any] = {}
+        self.waiting: deque[Request] = deque()
+        self.slow: dict[bytes, int] = {}
+        self.pending = 0
+        self.draining = False
+        self.ended = False
+        self._asked = 0
+        self._ends_at = float("inf")
+        self._serving = False
+        self._waker = Waker(self)
+        self.wake = self._waker.wake
+        self.poller = poller(self.wake)
+        self.explicit = isinstance(self.poller, Selector)
+        self.poller.register(self._waker.fd, READ)
+        self.sources[self._waker.fd] = self._waker
+        self._listeners = [Listener(sock, self) for sock in sockets]
+        self.followers: list[Runner] = []
+        self.monitor = Monitor(self)
+        self.leader = Runner(self)
+        # Released when there is news for the thread in `serve`.
+        self._news = threading.Lock()
+        self._news.acquire()
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests are served: true from `serve` until `shutdown`."""
+        return self._serving and not self._asked
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return sum(1 for source in list(self.sources.values()) if isinstance(source, Connection))
+
+    def serve(self) -> None:
+        """Serve until `shutdown`. The calling thread only waits, so that signals are handled at once."""
+        self.leader.start()
+        with self.lock:
+            self.leader.promote()
+        self.monitor.start()
+        self._serving = True
+        while not self.ended:
+            left = self._ends_at - monotonic() if self._asked else -1.0
+            if self._asked > 1 or (self._asked and left <= 0):
+                break
+            self._news.acquire(timeout=min(left, 3600.0))
+        self._end()
+
+    def shutdown(self) -> None:
+        """Stop gracefully: answer what is under way within the grace time. A second call: stop now.
+
+        Returns at once; may be called from a signal handler and from any thread.
+        """
+        self._asked += 1
+        self._ends_at = min(self._ends_at, monotonic() + self.settings.grace)
+        self.wake()
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._news.release()
+        except RuntimeError:
+            pass  # it knows
+
+    def adopt(self, sock: Any, address: Any) -> None:
+        """Serve a socket that is connected already; it is the server's from here on. From any thread."""
+        Connection(sock, address, self).park(IDLE, READ)
+
+    def _end(self) -> None:
+        with self.lock:
+            self.ended = True
+            followers, self.followers = self.followers, []
+        self.wake()
+        for follower in followers:
+            follower.wake.release()
+        for source in list(self.sources.values()):
+            if isinstance(source, Connection):
+                with self.lock:
+                    if source.current is not None:
+                        source.current.abandoned = True
+                source.abort()
+        self.pool.close()
+        self._serving = False
+
+    # The leader's part.
+
+    def tick(self, now: float, runner: Runner) -> None:
+        """Do what the passing of time asks for."""
+        self.now = now
+        self.next_tick = now + TICK
+        self.clock.tick()
+        for source in list(self.sources.values()):
+            if source.deadline <= now:
+                source.expire(runner)
+        self.patience = TICK if len(self.sources) > 1 + len(self._listeners) or self.draining else 1.0
+        if self.pending > HELD:
+            self.relieve(now)
+        if self.idle:
+            self.pool.sweep(now - self.settings.context_idle)
+        if self.draining:
+            self.notice(runner)
+
+    def notice(self, runner: Runner) -> None:
+        """Begin to drain when asked to; end when everything is answered."""
+        if self._asked and not self.draining:
+            for listener in self._listeners:
+                listener.handle(runner)  # who is in the queue has been promised an answer
+                if not runner.leading:
+                    self.wake()
+                    return
+            self.draining = True
+            for listener in self._listeners:
+                listener.close()
+                listener.sock.close()
+            self.now = now = monotonic()
+            for source in list(self.sources.values()):
+                if isinstance(source, Connection):
+                    source.closing = True
+                    if source.state == IDLE and not source.buffer:
+                        source.deadline = min(source.deadline, now + LAST_CALL)
+        if self.draining and not self.ended and len(self.sources) <= 1:
+            self.ended = True
+            self._tell()
+
+    def shed(self) -> None:
+        """Close the connections that have done nothing for longest, one in sixteen of them."""
+        idle = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == IDLE]
+        idle.sort(key=lambda connection: connection.deadline)
+        for connection in idle[: len(idle) // 16 + 1]:
+            connection.close()
+
+    def hold(self, size: int) -> None:
+        """Count what waits for slow readers; cut off the slowest when it is too much."""
+        with self.lock:
+            self.pending += size
+
+    def relieve(self, now: float) -> None:
+        """Cut off readers that stand still while too much waits for all of them."""
+        slow = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == FLUSH]
+        slow.sort(key=lambda connection: connection.deadline)
+        for connection in slow:
+            if self.pending <= HELD or connection.deadline - self.write_timeout > now - 1.0:
+                return
+            connection.abort()
+
+    def reserve(self) -> Runner | None:
+        """Take a follower, or start one; None where there are no more threads. Under the lock."""
+        if self.followers:
+            return self.followers.pop()
+        runner = Runner(self)
+        try:
+            runner.start()
+        except RuntimeError:
+            return None
+        return runner
+
+    def enqueue(self, connection: Connection) -> None:
+        """Let the connection's request wait for a context."""
+        connection.deadline = monotonic() + self.run_timeout
+        with self.lock:
+            assert connection.current is not None
+            self.waiting.append(connection.current)
+
+    def give_up(self, connection: Connection, runner: Runner) -> None:
+        """Refuse a request that has waited too long for a context."""
+        with self.lock:
+            request = connection.current
+            if connection.state != QUEUED or request is None or request not in self.waiting:
+                return
+            self.waiting.remove(request)
+            connection.state = IDLE
+        connection.refuse(overloaded(), runner)
+
+    def pump(self, runner: Runner) -> None:
+        """Serve requests that wait, as long as there are contexts."""
+        while self.waiting:
+            with self.lock:
+                if not self.waiting or not (self.idle or self.pool.live < self.pool.limit):
+                    return
+                request = self.waiting.popleft()
+                connection = request.connection
+                connection.state = IDLE if runner.leading else RUN
+                connection.current = None if runner.leading else request
+            connection.go_on(request, runner)
