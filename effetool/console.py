@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.progress import Progress as RichProgress
 
     from .errors import EffeToolError, Place
 
@@ -149,6 +150,10 @@ class Console:
             branch = "└──" if name == names[-1] else "├──"
             self.write(f"{branch} {plain(name):<{width}}{self.styled(entries[name], 'dim')}".rstrip())
 
+    def progress(self, total: int) -> Progress:
+        """Return a bar on stderr that counts to `total`, on a terminal only; a context manager."""
+        return Progress(self.rich() if sys.stderr.isatty() and not self.quiet else None, total)
+
     def rich(self) -> RichConsole:
         """Return rich's console on stderr, never wrapping and never reading markup."""
         from rich.console import Console as RichConsole
@@ -182,6 +187,34 @@ class Console:
     def _stderr(self, line: str) -> None:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+
+class Progress:
+    """A progress bar, drawn while its `with` block runs; silent where there is no terminal."""
+
+    def __init__(self, console: RichConsole | None, total: int) -> None:
+        self._bar: RichProgress | None = None
+        if console is not None:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+            from rich.progress import Progress as RichProgress
+
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+            self._bar = RichProgress(*columns, console=console, transient=True)
+            self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, subject: str) -> None:
+        """Count one more, naming it."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, description=plain(subject))
 
 
 RIGHT = frozenset({"size", "time", "ms", "seconds"})

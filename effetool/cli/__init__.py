@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "application", "main"]
 # Each command, in the order of --help, and its aliases (the original's short names).
 COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("n",),
+    "build": ("compile", "c"),
     "run": (),
     "info": (),
     "explain": (),
