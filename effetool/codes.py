@@ -144,6 +144,11 @@ CODES: dict[str, Entry] = {
         "With --offline only what is in the cache is used, and something is not: the declaration has changed, or the cache was emptied. "
         "Build once without --offline.",
     ),
+    "E146": Entry(
+        "no fitting Python",
+        "requires-python in the script block admits none of the Pythons on PATH. `dev`, `test`, `run` and `invoke` take the one "
+        "effe-tool runs on where it fits, else the newest python3.N that does.",
+    ),
     "E150": Entry(
         "no effe here",
         "An effe is a .py file with INFO and run, or a directory with logic.py; any other directory is searched for them. Without a "
@@ -152,6 +157,11 @@ CODES: dict[str, Entry] = {
     "E151": Entry(
         "several effes",
         "The command takes one effe and the directory holds several. Name one of those listed. Exit code 2.",
+    ),
+    "E152": Entry(
+        "no tests",
+        "pytest found no test of this effe: they are functions test_… in tests/test_logic.py, or for a single file hello.py in "
+        "test_hello.py beside it or in tests/.",
     ),
     "E201": Entry("exists", "`new` replaces no file unless told to with --force, and then only those it lists."),
     "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),

@@ -1,0 +1,123 @@
+"""The production server in this process: a thread, and a socketpair for each connection."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+from ..runtime.errors import HTTPError, StartError
+from ..runtime.flags import parse
+from ..runtime.log import Log
+from ..runtime.logic import fill_in
+from ..runtime.server import Server
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
+
+__all__ = ["Served"]
+
+# Seconds a test waits for its contexts to be stopped: only a run or a stop that does not end takes so long.
+PATIENCE = 10.0
+
+
+class Quiet(Log):
+    """A log that nobody reads: what run returned or raised is in `Client.errors`."""
+
+    def __init__(self) -> None:
+        super().__init__("text")
+
+    def _record(self, level: str, message: str, fields: dict[str, Any]) -> None:
+        """Write nothing."""
+
+
+class Served:
+    """Serve a module's functions in a thread of this process."""
+
+    def __init__(self, module: ModuleType, flags: Sequence[str]) -> None:
+        self._module = module
+        self._settings = parse(list(flags), {})
+        self._errors: list[BaseException] = []
+        self._contexts: list[Any] = []
+        self._spoiled: list[Any] = []  # contexts that are stopped after their answer
+        self._changed = threading.Condition()
+
+    def enter(self) -> None:
+        effe = fill_in(self._module)
+        self._start, self._run, self._stop = effe.start, effe.run, effe.stop
+        effe.start, effe.run, effe.stop = self.start, self.run, self.stop
+        self._server = Server(self._settings, effe, Quiet(), [])
+        effe.init()
+        self._thread = threading.Thread(target=self._server.serve, name="effe", daemon=True)
+        self._thread.start()
+
+    def connect(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        self._server.adopt(theirs, "")
+        return ours
+
+    def leave(self) -> None:
+        self._server.shutdown()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            self._server.shutdown()  # a run that does not end: do not wait for it
+            self._thread.join(PATIENCE)
+
+    @property
+    def errors(self) -> list[BaseException]:
+        return self._errors
+
+    @property
+    def contexts(self) -> list[Any]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._spoiled, PATIENCE)
+            return list(self._contexts)
+
+    def start(self) -> Any:
+        try:
+            context = self._start()
+        except StartError as error:
+            self._contexts.append(error.context)
+            raise
+        self._contexts.append(context)
+        return context
+
+    def run(self, context: Any, error: BaseException | None, response: Any, request: Any) -> Any:
+        """Run, and remember what came of it before the answer is on its way."""
+        spoiled = isinstance(error, StartError)
+        try:
+            outcome = self._run(context, error, response, request)
+            if isinstance(outcome, BaseException):
+                self._errors.append(outcome)
+            elif outcome is not None:
+                self._errors.append(TypeError(f"run returned {type(outcome).__name__}: write the body to `response`"))
+            return outcome
+        except HTTPError:
+            raise
+        except BaseException as raised:
+            self._errors.append(raised)
+            spoiled = spoiled or error is None
+            raise
+        finally:
+            if spoiled:
+                with self._changed:
+                    self._spoiled.append(context)
+
+    def stop(self, context: Any) -> None:
+        try:
+            self._stop(context)
+        finally:
+            with self._changed:
+                _remove(self._contexts, context)
+                _remove(self._spoiled, context)
+                self._changed.notify_all()
+
+
+def _remove(contexts: list[Any], context: Any) -> None:
+    """Remove one by identity: contexts may compare as they like, and None is one too."""
+    for place, known in enumerate(contexts):
+        if known is context:
+            del contexts[place]
+            return
