@@ -1,80 +1,56 @@
-"""Count what a server does, cheaply enough to leave on; and write the counts as Prometheus text.
+"""Show what the servers of one effe have counted as Prometheus text.
 
-Each thread that serves counts into a list of its own (`Stats.thread()`), so that counting is one addition
-without a lock, exact with and without the GIL: a list has one writer, and a reader may see it one request
-late. On the hot path:
-
-    counts[status // 100] += 1
-    counts[SECONDS] += seconds
-    counts[BUCKETS + min(int(seconds * 8192).bit_length(), LAST)] += 1
-
-The histogram's bounds are powers of two (from 122 us to 128 s), because `bit_length` finds a bucket in one
-C call.
+A `Snapshot` is the counts and gauges of one process by the names they are shown under (without their
+prefix). It holds numbers and lists of numbers only, so that it goes from a worker to its parent as JSON,
+and two of them can be added.
 """
 
 from __future__ import annotations
+
+from .stats import BUCKETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from .server import Server
+
     Snapshot = dict[str, Any]
 
-# counts[0] is of requests that got no answer (the client went away, the connection was cut); 1 to 5 by
-# status class.
-SECONDS = 6
-ACCEPTED = 7
-CLOSED = 8
-BUCKETS = 9
-LAST = 21  # the bucket of all that took 128 s or longer
-_LENGTH = BUCKETS + LAST + 1
-_BOUNDS = [2.0**power / 8192 for power in range(LAST)]
-
-# name, type, help; the counts of a snapshot are under the same names.
+# name, type, help.
 _FAMILIES = (
-    ("requests", "counter", "Requests answered, by class of status; none: the connection ended before an answer."),
-    ("request_duration_seconds", "histogram", "Time from a request's head to the end of its answer."),
+    ("requests", "counter", "Requests answered, by class of status."),
+    ("request_duration_seconds", "histogram", "Time from the head of a request to the end of its answer."),
     ("requests_in_flight", "gauge", "Requests being served now."),
     ("queue_length", "gauge", "Requests waiting for a context."),
-    ("contexts_started", "counter", "Contexts made by start()."),
-    ("contexts_dropped", "counter", "Contexts stopped after an error."),
+    ("contexts_started", "counter", "Calls of start()."),
+    ("contexts_dropped", "counter", "Contexts stopped: after an error, or unused for long."),
     ("contexts_in_use", "gauge", "Contexts in a run now."),
     ("contexts_idle", "gauge", "Contexts waiting in the pool."),
     ("connections_accepted", "counter", "Connections accepted."),
     ("connections", "gauge", "Connections open now."),
-    ("startup_seconds", "gauge", "Time from the process's start to its first answer; of the slowest worker."),
+    ("startup_seconds", "gauge", "Time from the start of the process to its readiness; of the slowest worker."),
 )
-_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
-class Stats:
-    """The counters of one server: the sum of those of its threads."""
-
-    __slots__ = ("_threads",)
-
-    def __init__(self) -> None:
-        self._threads: list[list[float]] = []
-
-    def thread(self) -> list[float]:
-        """Return the counters of a new thread. They stay after its end, for another to take up (`counts` of a pool)."""
-        counts: list[float] = [0] * _LENGTH
-        self._threads.append(counts)  # atomic
-        return counts
-
-    def total(self) -> list[float]:
-        """Return the sums over all threads, as a list laid out as theirs."""
-        return [sum(column) for column in zip(*(counts[:] for counts in self._threads[:]))] or [0] * _LENGTH
-
-
-def snapshot(total: Sequence[float], gauges: Mapping[str, float]) -> Snapshot:
-    """Return the counters (`Stats.total()`) and the gauges of a process by the names they are shown under."""
+def snapshot(server: Server, startup: float) -> Snapshot:
+    """Return the counts and gauges of this process."""
+    counts, pool = server.stats.snapshot(), server.pool
+    in_use = pool.in_use
     return {
-        "requests": list(total[:SECONDS]),
-        "request_duration_seconds": [total[SECONDS], *total[BUCKETS:]],
-        "connections_accepted": total[ACCEPTED],
-        "connections": total[ACCEPTED] - total[CLOSED],
-        **gauges,
+        "requests": counts.statuses[1:],
+        "request_duration_seconds": [counts.seconds, *counts.buckets],
+        "requests_in_flight": in_use,
+        "queue_length": len(server.waiting),
+        "contexts_started": pool.started,
+        "contexts_dropped": pool.dropped,
+        "contexts_in_use": in_use,
+        "contexts_idle": len(pool.idle),
+        "connections_accepted": server.stats.connections,
+        "connections": server.connections,
+        "startup_seconds": startup,
     }
 
 
@@ -134,7 +110,7 @@ def _family(lines: list[str], name: str, kind: str, what: str, rows: Sequence[tu
 def _histogram(lines: list[str], name: str, label: str, value: Sequence[float]) -> None:
     seconds, *counts = value
     seen = 0.0
-    for bound, count in zip([*map(repr, _BOUNDS), "+Inf"], counts):
+    for bound, count in zip([*map(repr, BUCKETS), "+Inf"], counts):
         seen += count
         le = f'le="{bound}"'
         lines.append(f"{name}_bucket{_labels(label, le)} {_number(seen)}")

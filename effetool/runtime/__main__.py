@@ -1,0 +1,97 @@
+"""Start an effe: `./hello-1.0.pex -port 8080`, or `python -m effetool.runtime hello.py -port 8080` in a checkout.
+
+What does not serve (`-info`, `-version`, `-help`) imports nothing of the server: it takes little more than the
+interpreter's own start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import flags, info
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .flags import Settings
+    from .info import Info
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say (None: those of the process) and return the exit code: 0 done, 1 failed, 2 usage."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        settings = flags.parse(arguments, os.environ)
+        made = info.embedded()
+        if made and settings.path is not None:
+            raise flags.FlagError(
+                f"this effe takes no argument: {settings.path!r} (a boolean flag is written -flag=false)"
+            )
+        if settings.action == "help":
+            return _print(flags.usage(_program(), _about(made)))
+        known = made or info.read(settings.path)
+    except flags.FlagError as error:
+        return fail(str(error), 2)
+    except info.InfoError as error:
+        return fail(str(error), 1)
+    if settings.action == "info":
+        return _print(known.text if known.text.endswith("\n") else known.text + "\n")
+    if settings.action == "version":
+        from .. import __version__
+
+        return _print(f"{known.title} (effe-tool {__version__}, Python {sys.version.split()[0]})\n")
+    if settings.action == "healthcheck":
+        from .health import check
+
+        wrong = check(settings)
+        return 0 if wrong is None else fail(f"not ready: {wrong}", 1)
+    return _serve(settings, known)
+
+
+def fail(message: str, code: int) -> int:
+    """Say on stderr what went wrong, in the name of the program, and return the exit code."""
+    print(f"{_program()}: {message}", file=sys.stderr)
+    return code
+
+
+def _serve(settings: Settings, known: Info) -> int:
+    from .log import Log
+
+    log = Log(settings.log, known.name or known.module, access_log=settings.access_log)
+    if "EFFE_WORKER" in os.environ:
+        from .worker import work
+
+        return work(settings, known, log)
+    if settings.workers is not None:
+        from .workers import supervise
+
+        return supervise(settings, known, log)
+    from .process import serve
+
+    return serve(settings, known, log)
+
+
+def _about(made: Info | None) -> str:
+    if made is None:
+        return "Serve an effe from its source: the first argument is a .py file, or a directory with logic.py."
+    return f"{made.title}: {made.doc}" if made.doc else made.title
+
+
+def _program() -> str:
+    name = os.path.basename(sys.argv[0])
+    return "effe" if name == "__main__.py" else name
+
+
+def _print(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `-help | head -1`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Serve as one of several workers: as `process.py` does, with the sockets and under the eyes of a parent.
+
+The parent starts a worker by running the same file again with EFFE_WORKER in its environment: the worker's
+number, the descriptors of the listening sockets and that of a socket to the parent. On that socket the
+worker says `ready` once, and answers `status` with a line of JSON. When the parent is gone the socket ends,
+and so does the worker, gracefully.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+from .process import Process, Readiness, attend, failed, leave
+from .signals import Signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .flags import Settings
+    from .info import Info
+    from .log import Log
+
+VARIABLE = "EFFE_WORKER"
+
+
+def environment(number: int, sockets: list[socket.socket], control: socket.socket) -> str:
+    """Write the value of EFFE_WORKER."""
+    return ":".join([str(number), ",".join(str(listener.fileno()) for listener in sockets), str(control.fileno())])
+
+
+def work(settings: Settings, known: Info, log: Log) -> int:
+    """Serve until the parent ends it, or ends; return the exit code."""
+    _, descriptors, control = os.environ.pop(VARIABLE).split(":")
+    try:
+        sockets = [_adopt(int(descriptor)) for descriptor in descriptors.split(",")]
+        parent = _adopt(int(control))
+    except (OSError, ValueError):
+        return failed(log, f"{VARIABLE} is for the parent of -workers to set")
+    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    process = Process(settings, known, log, sockets)
+    code = process.prepare()
+    if code:
+        return code
+    thread = process.begin(signals)
+    ready = Readiness(lambda: process.server.ready, process.effe.ready)
+    threading.Thread(target=_obey, args=(parent, process, ready), name="effe-parent", daemon=True).start()
+    # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a
+    # worker.
+    attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
+    try:
+        parent.sendall(_status(process, "stopped"))  # the last counts, for the parent's sums
+    except OSError:
+        pass
+    return leave(0)
+
+
+def _adopt(descriptor: int) -> socket.socket:
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
+
+
+def _obey(parent: socket.socket, process: Process, ready: Readiness) -> None:
+    """Answer the parent until it is gone."""
+    parent.setblocking(True)
+    try:
+        parent.sendall(b"ready\n")
+        with parent.makefile("rb") as lines:
+            for _ in lines:  # there is only one question
+                parent.sendall(_status(process, ready()))
+    except OSError:
+        pass
+    process.server.shutdown()
+
+
+def _status(process: Process, wrong: str | None) -> bytes:
+    import json  # when first asked: a worker without -admin never is
+
+    return json.dumps({"wrong": wrong, "counts": process.snapshot()}).encode() + b"\n"

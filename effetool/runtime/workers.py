@@ -1,0 +1,367 @@
+"""Keep several workers at the same port: start them, replace those that die, exchange all of them on SIGHUP.
+
+The parent runs no code of the author. It holds the listening sockets for as long as it lives, so a
+connection that waits to be accepted is never lost, whichever worker ends, dies or is exchanged. It starts a
+worker by running the file at its own path again (not by forking itself), so SIGHUP brings the code that
+lies there now; if that does not start, the old workers stay.
+
+A worker that dies is replaced at once if it had lived for a while, else after a pause that doubles (to half
+a minute): a crash in a loop must not burn the machine. If no worker ever gets ready, the parent gives up:
+the first start is a test.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+
+from . import info, listeners, metrics, service
+from .flags import NEVER
+from .process import Idle, age, announce, failed
+from .signals import Signals
+from .worker import VARIABLE, environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .admin import Admin
+    from .flags import Settings
+    from .info import Info
+    from .log import Log
+
+# A worker that lived this long had a life: its death is an accident, not a loop.
+_LIFE = 10.0
+_PAUSE, _LONGEST = 0.1, 30.0
+# What a worker gets beyond -grace before SIGKILL: stop() of its contexts.
+_BEYOND = 5.0
+# How long a probe or a scraper waits for a worker that is busy.
+_PATIENCE = 2.0
+
+
+class Worker:
+    """A child process. `state` goes from "starting" over "ready" to "leaving"."""
+
+    __slots__ = ("answers", "begun", "buffer", "control", "counts", "number", "old", "pid", "state", "wrong")
+
+    def __init__(self, number: int, pid: int, control: socket.socket, old: Worker | None) -> None:
+        self.number, self.pid, self.control = number, pid, control
+        self.old = old  # the worker it succeeds in a reload
+        self.state, self.begun = "starting", time.monotonic()
+        self.buffer, self.answers = b"", 0
+        self.counts: metrics.Snapshot = {}
+        self.wrong: str | None = "starting"
+
+    def send(self, number: int) -> None:
+        """Send it a signal; harmless when it has just ended (it is not reaped yet, so the pid is still its own)."""
+        os.kill(self.pid, number)
+
+    def ask(self) -> None:
+        """Ask for its status; the answer comes to `Workers.hear`."""
+        try:
+            self.control.send(b"status\n")
+        except OSError:  # it is ending
+            pass
+
+
+class Workers:
+    """The parent. All but `wrong` and `metrics`, which the admin listener calls, runs in its main thread."""
+
+    def __init__(self, settings: Settings, known: Info, log: Log, sockets: list[list[socket.socket]]) -> None:
+        self.settings, self.known, self.log, self.sockets = settings, known, log, sockets
+        self.command = command()
+        self.environ = dict(os.environ)
+        self.notify = {"NOTIFY_SOCKET": self.environ.pop("NOTIFY_SOCKET", "")}
+        self.lock = threading.Condition()  # over `alive` and what its workers have said
+        self.alive: dict[int, Worker] = {}  # by pid
+        self.due: dict[int, float] = {}  # number -> when its replacement starts
+        self.pauses = [0.0] * len(sockets)
+        self.roll: list[int] = []  # the numbers a reload has still to exchange
+        self.announced = self.stopping = False
+        self.deadline = 0.0
+        self.restarts = self.code = 0
+        self.past: metrics.Snapshot = {}
+        self.idle = Idle(settings.idle_exit)
+        self.selector = selectors.DefaultSelector()
+        self.admin: Admin | None = None
+
+    def run(self) -> int:
+        """Keep the workers until a signal ends all; return the exit code."""
+        signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        self.selector.register(signals.reader, selectors.EVENT_READ)
+        if self.settings.admin:
+            from .admin import Admin
+
+            self.admin = Admin(self.settings, self.wrong, self.metrics, self.known.text)
+        for listeners_ in self.sockets:
+            listeners.listen(listeners_)
+        for number in range(len(self.sockets)):
+            self.start(number)
+        while self.alive or self.due:
+            for key, _ in self.selector.select(self.timeout()):
+                if key.data is None:
+                    for number in signals.read():
+                        self.signalled(number)
+                else:
+                    self.hear(key.data)
+            self.clock()
+        if self.admin:
+            self.admin.close()
+        self.log.info("stopped")
+        return self.code
+
+    def signalled(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self.reap()
+        elif number == signal.SIGHUP and self.announced and not self.stopping:
+            self.log.info("reloading", file=self.command[0])
+            service.notify(self.notify, "RELOADING=1")
+            self.roll = list(range(len(self.sockets)))
+            if not any(worker.old for worker in self.alive.values()):
+                self.exchange()
+        elif number in (signal.SIGTERM, signal.SIGINT):
+            self.stop(signal.Signals(number).name)
+
+    def timeout(self) -> float | None:
+        """Return how long there is nothing to do by the clock."""
+        moments = [*self.due.values()]
+        if self.stopping:
+            moments.append(self.deadline)
+        elif self.announced and self.idle.limit < NEVER:
+            moments.append(self.idle.next)
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
+
+    def clock(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        for number in [number for number, moment in self.due.items() if moment <= now]:
+            del self.due[number]
+            self.start(number)
+        if self.stopping and now >= self.deadline:
+            self.deadline = now + _BEYOND
+            for worker in self.alive.values():
+                worker.send(signal.SIGKILL)
+        elif not self.stopping and self.announced and now >= self.idle.next:
+            if self.idle.over(self.total()):
+                self.stop("idle")
+            for worker in self.alive.values():
+                worker.ask()  # for the next time
+
+    def stop(self, reason: str) -> None:
+        """Let every worker drain; called again, it means now."""
+        first = not self.stopping
+        if first:
+            self.log.info("stopping", reason=reason)
+            service.notify(self.notify, "STOPPING=1")
+            self.stopping = True
+            self.deadline = time.monotonic() + self.settings.grace + _BEYOND
+            self.due.clear()
+            self.roll.clear()
+        for worker in self.alive.values():
+            # One that a reload has dismissed drains already: a second signal would mean "now" to it.
+            if not first or worker.state != "leaving":
+                worker.send(signal.SIGTERM)
+
+    # ---- processes
+
+    def start(self, number: int, old: Worker | None = None) -> None:
+        """Start a worker with the sockets of this number."""
+        ours, theirs = socket.socketpair()
+        handed = [*self.sockets[number], theirs]
+        for each in handed:
+            os.set_inheritable(each.fileno(), True)
+        try:
+            environ = {**self.environ, VARIABLE: environment(number, self.sockets[number], theirs)}
+            pid = os.posix_spawn(self.command[0], self.command, environ)
+        except OSError as error:  # no memory, or the file is just being replaced
+            ours.close()
+            self.log.error("a worker cannot be started", error, worker=number)
+            self.failed(number, old)
+            return
+        finally:
+            theirs.close()
+            for listener in self.sockets[number]:
+                os.set_inheritable(listener.fileno(), False)
+        ours.setblocking(False)
+        worker = Worker(number, pid, ours, old)
+        with self.lock:
+            self.alive[pid] = worker
+        self.selector.register(ours, selectors.EVENT_READ, worker)
+
+    def reap(self) -> None:
+        """Take leave of the children that ended; as PID 1, of orphans too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self.alive:
+                self.ended(self.alive[pid], status)
+
+    def ended(self, worker: Worker, status: int) -> None:
+        """Count a worker that is no more, and replace it if it should still be."""
+        self.hear(worker)  # its last words
+        if worker.control.fileno() >= 0:
+            self.selector.unregister(worker.control)
+            worker.control.close()
+        with self.lock:
+            del self.alive[worker.pid]
+            self.past = metrics.add(self.past, metrics.retired(worker.counts))
+            self.lock.notify_all()
+        if self.stopping or worker.state == "leaving":
+            return
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+        self.log.critical("a worker died", worker=worker.number, pid=worker.pid, exit_code=code)
+        self.restarts += 1
+        if time.monotonic() - worker.begun > _LIFE:
+            self.pauses[worker.number] = 0.0
+        self.failed(worker.number, worker.old)
+
+    def failed(self, number: int, old: Worker | None) -> None:
+        """Go on after a worker that did not start, or died."""
+        if not self.announced:
+            self.code = 1
+            self.stop("a worker does not start")
+        elif old is not None:
+            self.roll.clear()
+            self.log.error("not reloaded: the new file does not start; the old workers go on", file=self.command[0])
+            service.notify(self.notify, "READY=1")
+        elif not any(worker.number == number and worker.state != "leaving" for worker in self.alive.values()):
+            pause = self.pauses[number]
+            self.pauses[number] = min(_LONGEST, 2 * pause or _PAUSE)
+            self.due[number] = time.monotonic() + pause
+
+    def exchange(self) -> None:
+        """Start the successor of the next worker of a reload."""
+        number = self.roll.pop(0)
+        self.due.pop(number, None)
+        current = [worker for worker in self.alive.values() if worker.number == number and worker.state != "leaving"]
+        self.start(number, current[0] if current else None)
+
+    # ---- what workers say
+
+    def hear(self, worker: Worker) -> None:
+        """Read what a worker has said."""
+        try:
+            while True:
+                data = worker.control.recv(65536)
+                if not data:  # it is ending; its process is reaped by SIGCHLD
+                    self.selector.unregister(worker.control)
+                    worker.control.close()
+                    break
+                worker.buffer += data
+        except OSError:
+            pass  # no more for now, or closed before
+        *lines, worker.buffer = worker.buffer.split(b"\n")
+        for line in lines:
+            if line == b"ready":
+                self.ready(worker)
+                continue
+            import json
+
+            said = json.loads(line)
+            with self.lock:
+                worker.counts, worker.wrong = said["counts"], said["wrong"]
+                worker.answers += 1
+                self.lock.notify_all()
+
+    def ready(self, worker: Worker) -> None:
+        """Let a worker that answers take its place."""
+        old, worker.old = worker.old, None
+        worker.state, worker.wrong = "ready", None
+        if self.stopping:
+            return
+        if old is not None and old.pid in self.alive:
+            old.state = "leaving"
+            old.send(signal.SIGTERM)
+        if self.roll:
+            self.exchange()
+        elif old is not None:
+            self.log.info("reloaded")
+            service.notify(self.notify, "READY=1")
+        elif not self.announced and all(each.state == "ready" for each in self.alive.values()):
+            self.announced = True
+            self.idle.next = time.monotonic() + self.idle.limit / 4
+            if self.admin:
+                self.admin.start()
+            where = self.admin.address if self.admin else None
+            announce(self.log, self.known, self.sockets[0], self.settings, age(), where)
+            service.notify(self.notify, "READY=1")
+
+    # ---- for the admin listener, in its threads
+
+    def ask(self) -> list[Worker]:
+        """Ask every worker that is ready how it is; wait two seconds at most for those that are busy."""
+        with self.lock:
+            asked = [worker for worker in self.alive.values() if worker.state != "starting"]
+            before = {worker: worker.answers for worker in asked}
+            for worker in asked:
+                worker.ask()
+            self.lock.wait_for(
+                lambda: all(w.answers > before[w] or w.pid not in self.alive for w in asked), timeout=_PATIENCE
+            )
+        return asked
+
+    def wrong(self) -> str | None:
+        """Return None if some worker takes requests, else why none does."""
+        if self.stopping:
+            return "not serving"
+        reasons = [worker.wrong for worker in self.ask() if worker.state == "ready"]
+        return None if None in reasons else "; ".join(filter(None, reasons)) or "no worker"
+
+    def total(self) -> metrics.Snapshot:
+        """Return the sum over the workers, those that ended included, as far as they have said."""
+        with self.lock:
+            total = self.past
+            for worker in self.alive.values():
+                total = metrics.add(total, worker.counts)
+        return total
+
+    def metrics(self) -> str:
+        """Return the page /metrics: the sums, and each worker."""
+        asked = self.ask()
+        each = {str(worker.number): worker.counts for worker in asked if worker.state == "ready"}
+        return metrics.exposition(self.total(), each, self.restarts)
+
+
+def supervise(settings: Settings, known: Info, log: Log) -> int:
+    """Serve in `-workers` processes until a signal ends them; return the exit code."""
+    count = settings.workers or cpus()
+    sockets: list[list[socket.socket]] = []
+    try:
+        sockets = [listeners.bind(settings, os.environ)] * count
+        return Workers(settings, known, log, sockets).run()
+    except listeners.ListenError as error:
+        return failed(log, str(error))
+    finally:
+        for each in sockets[:1]:
+            listeners.close(each)
+
+
+def command() -> list[str]:
+    """Return the command line that starts this program again, from the file that lies at its path then."""
+    if info.embedded() is None:
+        return [sys.executable, "-m", "effetool.runtime", *sys.argv[1:]]
+    path = os.path.abspath(sys.argv[0] if os.path.isfile(sys.argv[0]) else os.environ["PEX"])
+    return [path, *sys.argv[1:]] if os.access(path, os.X_OK) else [sys.executable, path, *sys.argv[1:]]
+
+
+def cpus() -> int:
+    """Return how many CPUs this process may use: the affinity mask, and a container's quota rounded up."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    try:
+        # cgroup v2; "max 100000" is no quota.
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        count = min(count, -(-int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return max(1, count)
