@@ -172,6 +172,33 @@ CODES: dict[str, Entry] = {
     ),
     "E204": Entry("cannot write", "The system refused to write there. Nothing was left half-written."),
     "E301": Entry("the port", "The port is taken or may not be used. `-port 0` takes a free one and says which."),
+    "E304": Entry(
+        "the env file",
+        "--env-file names a file of NAME=value lines, in UTF-8. Values may stand in single quotes, where nothing has a meaning, or in "
+        "double quotes, where \\n, \\t and an escaped quote have. What the environment has already wins.",
+    ),
+    "E305": Entry(
+        "the module cannot be imported",
+        "Importing the author's module raised. The place is the author's own innermost line; the libraries below it are left out. "
+        "`dev` answers every request with this until the next good save.",
+    ),
+    "E306": Entry(
+        "init fails", "init() raised. In production the effe would end with exit status 1 before it listens."
+    ),
+    "E307": Entry(
+        "start fails",
+        "start() raised, so there is no context. The request that needed it still reaches run, with the error in its second argument.",
+    ),
+    "E308": Entry(
+        "a run fails",
+        "run() raised, or returned an error. In production the client sees HTTP 500 and nothing of the inside, the log has the "
+        "traceback; `dev` shows where it was.",
+    ),
+    "E309": Entry(
+        "the effe's process ended",
+        "Something ended the process in which the author's code ran: os._exit, a crash in an extension module, the system when memory "
+        "ran out. `dev` answers with this until the next save starts a new one.",
+    ),
     "E401": Entry("no engine", "A container engine was asked for and none is installed, or it did not answer."),
 }
 

@@ -50,7 +50,7 @@ def environment(
     extra: Sequence[str] = (),
     *,
     progress: Callable[[str], None] = lambda message: None,
-    index: Mapping[str, str] | None = None,
+    index: Callable[[], Mapping[str, str]] | None = None,
 ) -> Environment:
     """Return an environment with the declared dependencies and `extra` ones, made now if there is none.
 
@@ -58,7 +58,7 @@ def environment(
         script: the effe's declaration.
         extra: further requirements, such as `pytest`.
         progress: told, in one line, when something takes time.
-        index: the environment variables that tell uv of the user's indexes; without them pip installs.
+        index: gives the environment variables that tell uv of the user's indexes; without it pip installs.
 
     Raises:
         DependencyError: E140 when a requirement cannot be installed, E146 when there is no fitting Python.
@@ -74,7 +74,7 @@ def environment(
     inside = folder / "bin" / "python"
     if not inside.exists():
         progress(f"installing {', '.join(names) or 'an environment'}")
-        _make(folder, python, names, script, index)
+        _make(folder, python, names, script, None if index is None else index())
     return Environment(str(inside), own=False)
 
 

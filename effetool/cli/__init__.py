@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "application", "main"]
 COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("n",),
     "build": ("compile", "c"),
+    "dev": (),
     "test": (),
     "run": (),
     "info": (),

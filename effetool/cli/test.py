@@ -28,10 +28,10 @@ def test(
     The tests run by pytest from the effe's directory, and use effetool.testing.
     """
     with reporting(quiet, verbose, json, traceback) as console:
-        from ..environment import environment
         from ..errors import UsageError
         from ..project import find_all
         from ..testing.session import run_tests
+        from .environment import environment_of
 
         words = list(arguments or [])
         if path is not None and (str(path).startswith("-") or "::" in str(path)):
@@ -46,7 +46,7 @@ def test(
         for project in projects:
             if len(projects) > 1:
                 console.write(str(project.path))
-            where = environment(project.script, ["pytest>=7"], progress=console.write)
+            where = environment_of(project, console, ["pytest>=7"])
             extra = ["-q"] if quiet else ["-v"] if verbose else []
             failed |= bool(run_tests(project, where.python, own=where.own, pex=pex, arguments=[*extra, *words]))
         if failed:

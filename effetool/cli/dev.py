@@ -1,0 +1,116 @@
+"""`effe-tool dev`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import Console, plain, time_text
+from .options import Json, Quiet, Traceback, Verbose, reporting
+
+if TYPE_CHECKING:
+    from ..develop.loop import Said
+
+
+def dev(
+    path: Annotated[Path | None, typer.Argument(help="A .py file or a directory.", show_default=False)] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", "-port", min=0, max=65535, help="[default: 8080, or the next free one]"),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", "-host", help="The address to listen on.")] = "127.0.0.1",
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", help="Variables for the effe, NAME=value.", show_default=False)
+    ] = None,
+    debugpy: Annotated[
+        int | None,
+        typer.Option("--debugpy", min=1, max=65535, help="The port an editor's debugger attaches to."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Save each request into this directory.", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Serve an effe while you write it: each save is served at once."""
+    with reporting(quiet, verbose, json, traceback) as console:
+        from ..develop.envfile import read_env_file
+        from ..develop.loop import Loop, LoopOptions
+        from ..develop.port import listen
+        from ..project import Project, find_one
+        from .environment import environment_of
+
+        found = find_one(path)
+        if env_file is not None:
+            read_env_file(env_file)
+        sock = listen(host, port)
+        number = sock.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104
+        url = f"http://{shown}:{number}"
+        if port is None and number != 8080:
+            console.write(f"port 8080 is taken, so this is {number}")
+        extra = ["debugpy"] if debugpy is not None else []
+
+        def python(project: Project) -> str:
+            return environment_of(project, console, extra).python
+
+        teller = Teller(console, url, found, open_=open_, debugpy=debugpy)
+        loop = Loop(
+            lambda: Project(found.root, found.logic, found.single),
+            python,
+            [sock],
+            LoopOptions(env_file, debugpy, record, lines=not console.quiet, colour=console.colour),
+            teller,
+        )
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, lambda number, frame: loop.stop())
+        loop.run()
+        console.write("stopped")
+
+
+class Teller:
+    """Say what the loop says."""
+
+    def __init__(self, console: Console, url: str, project: object, *, open_: bool, debugpy: int | None) -> None:
+        self._console = console
+        self._url = url
+        self._path = getattr(project, "path", "")
+        self._open = open_
+        self._debugpy = debugpy
+
+    def __call__(self, said: Said) -> None:
+        console = self._console
+        files = ", ".join(sorted({os.path.basename(file) for file in said.files}))  # noqa: PTH119
+        if said.kind == "ready":
+            console.document({"url": self._url, "pid": os.getpid()})
+            attach = f", debugger on port {self._debugpy}" if self._debugpy else ""
+            console.write(
+                f"{console.styled('ready', 'green')}  {console.styled(self._url, 'bold')}  "
+                f"{plain(str(self._path))} in {time_text(said.seconds)}{attach}, Ctrl-C ends it"
+            )
+            if self._open:
+                import webbrowser
+
+                threading.Thread(target=webbrowser.open, args=(self._url,), daemon=True).start()
+        elif said.kind == "reloaded":
+            console.write(f"{console.styled('reloaded', 'green')}  {plain(files)} in {time_text(said.seconds)}")
+        elif said.kind in ("broken", "fault") and said.error is not None:
+            if console.json:
+                print(f"{said.error.code}: {plain(said.error.message)}", file=sys.stderr)
+            else:
+                console.error(said.error)
+            if said.kind == "broken":
+                console.write("every request is answered with this as HTTP 500, until the next good save")
+        elif said.kind == "held":
+            console.write("saved; served once the debugger is done")
+        else:
+            console.write(plain(said.text))
