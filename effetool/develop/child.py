@@ -176,6 +176,13 @@ class Child:
         self._stopping.set()
         if self._server is not None:
             self._server.shutdown()
+            threading.Thread(target=self._tell_drained, args=(self._server,), daemon=True).start()
+
+    def _tell_drained(self, server: Server) -> None:
+        """Say when no new connection comes here any more: only then is the other child alone."""
+        while not server.draining:
+            time.sleep(0.001)
+        self.tell("draining")
 
 
 class _Stand:

@@ -108,6 +108,7 @@ class Loop:
         self._last: str | None = None
         self._stop = False
         self._began = 0.0
+        self._news: dict[str, Any] | None = None  # what a new child said, while the old one still accepts
 
     def stop(self) -> None:
         """End the loop at its next turn; may be called from a signal handler."""
@@ -215,6 +216,8 @@ class Loop:
                 self._watch.add(event["files"])
         elif kind in ("ready", "broken"):
             self._swap(process, event)
+        elif kind == "draining":
+            self._tell_news()
         elif kind == "held":
             process.held = True
         elif kind == "released":
@@ -242,6 +245,15 @@ class Loop:
         if old is not None:
             self._retire(old)
         self._last = None
+        self._news = event
+        if old is None:
+            self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Say what the new child is, once the old one accepts no more: the next request is the new one's."""
+        event, self._news = self._news, None
+        if event is None:
+            return
         files = tuple(self._changed)
         if event["event"] == "broken":
             self._say(
@@ -251,14 +263,15 @@ class Loop:
             kind = "reloaded" if self._answered else "ready"
             self._say(Said(kind, seconds=time.monotonic() - self._began, files=files))
         self._answered = True
-        if not self._options.debugpy and self._spare is None:
-            self._spare = self._start(process.python)
+        if not self._options.debugpy and self._spare is None and self._serving is not None:
+            self._spare = self._start(self._serving.python)
 
     def _ended(self, process: Process) -> None:
         """Hear that a child is gone: where nobody asked for it, its end is served as an error."""
         if process in self._leaving:
             self._leaving.remove(process)
             process.wait(GRACE)
+            self._tell_news()
             return
         if process is self._spare:
             self._spare = None
@@ -323,18 +336,15 @@ def _terminal() -> Iterator[None]:
         import termios
 
         before = termios.tcgetattr(0)
-    except (ImportError, OSError, ValueError):
-        yield
-        return
-    except termios.error:
-        yield
-        return
+    except Exception:  # no such module; no terminal
+        before = None
     try:
         yield
     finally:
-        ignored = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        try:
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
-        except termios.error:
-            pass
-        signal.signal(signal.SIGTTOU, ignored)
+        if before is not None:
+            ignored = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            try:
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
+            except termios.error:
+                pass
+            signal.signal(signal.SIGTTOU, ignored)

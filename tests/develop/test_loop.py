@@ -1,0 +1,349 @@
+"""The loop: what a save does, a good one and a broken one."""
+
+import os
+import threading
+
+import pytest
+
+from .conftest import HELLO
+
+pytestmark = pytest.mark.slow
+
+
+def save_by_rename(path, text):
+    """Save as vim and many editors do: the old file away, a new one in its place."""
+    path.rename(path.with_name(path.name + "~"))
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text)
+    beside.rename(path)
+
+
+@pytest.mark.parametrize("name", ["logic.py", "hello.py"])
+def test_a_save_is_served(dev, tmp_path, name):
+    """The next request after `reloaded` is answered by what was saved; one line for each request."""
+    running = dev(name=name)
+    assert running.get() == (200, "one")
+    (tmp_path / name).write_text(HELLO.replace("one", "two"))
+    running.wait("reloaded")
+    assert running.get("/path?x=1") == (200, "two")
+    line = running.wait("GET /path?x=1")
+    assert line.split() == ["200", "GET", "/path?x=1", line.split()[3], "ms", "context", "-", "3", "B"]
+    assert running.stop() == 0
+    assert running.wait("stopped")
+
+
+def test_two_saves_within_a_second_of_one_size(dev, tmp_path):
+    """A save that looks like the last one to .pyc files (same size, same second) is served."""
+    running = dev()
+    for number, word in enumerate(("two", "six", "ten"), 1):
+        (tmp_path / "logic.py").write_text(HELLO.replace("one", word))
+        running.wait("reloaded", number)
+        assert running.get() == (200, word)
+
+
+def test_editors_that_rename(dev, tmp_path):
+    """A file that is away for a moment is not deleted: no error is shown in between."""
+    running = dev()
+    save_by_rename(tmp_path / "logic.py", HELLO.replace("one", "two"))
+    running.wait("reloaded")
+    assert running.get() == (200, "two")
+    assert running.count("error") == 0
+
+
+def test_what_it_imports_and_opens_is_watched(dev, tmp_path):
+    """A module beside it, a package in it and a file that start reads; a file it writes itself is not."""
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "__init__.py").write_text("")
+    (tmp_path / "words" / "greeting.py").write_text("WORD = 'one'")
+    (tmp_path / "mark.txt").write_text("!")
+    running = dev("""
+INFO = {"name": "hello", "version": "1.0"}
+from words.greeting import WORD
+def start():
+    with open("log.txt", "a") as log:
+        log.write("started")
+    open("log.txt").close()
+    with open("mark.txt") as file:
+        return file.read()
+def run(context, error, response, request):
+    response.write(WORD + context)
+""")
+    assert running.get() == (200, "one!")
+    (tmp_path / "words" / "greeting.py").write_text("WORD = 'two'")
+    running.wait("reloaded  greeting.py")
+    assert running.get() == (200, "two!")
+    (tmp_path / "mark.txt").write_text("?")
+    running.wait("reloaded  mark.txt")
+    assert running.get() == (200, "two?")
+    assert running.count("reloaded") == 2
+    assert (tmp_path / "log.txt").read_text() == "started" * 3
+
+
+def test_ten_thousand_other_files(dev, tmp_path):
+    """Files that nobody opens cost nothing and reload nothing."""
+    for folder in range(10):
+        (tmp_path / f"d{folder}").mkdir()
+        for number in range(1000):
+            (tmp_path / f"d{folder}" / f"{number}.py").touch()
+    running = dev()
+    before = os.times().children_user
+    (tmp_path / "d3" / "7.py").write_text("x = 1")
+    (tmp_path / "other.py").write_text("x = 1")
+    (tmp_path / "logic.py").write_text(HELLO.replace("one", "two"))
+    running.wait("reloaded  logic.py")
+    assert running.get() == (200, "two")
+    assert running.count("reloaded") == 1
+    assert os.times().children_user >= before
+
+
+def test_a_broken_save_is_served_as_its_error(dev, tmp_path):
+    """Terminal and client see one text: code, message, place, caret; the next good save is back by itself."""
+    running = dev()
+    (tmp_path / "logic.py").write_text(HELLO + "def broken(:\n")
+    running.wait("until the next good save")
+    fault = running.fault()
+    assert (fault["code"], fault["line"], fault["column"]) == ("E101", 5, 12)
+    assert fault["text"] == "def broken(:"
+    assert running.wait(" --> ") == " --> logic.py:5:12"
+    assert running.wait("5 | def broken(:")
+    (tmp_path / "logic.py").write_text(HELLO.replace("one", "two"))
+    running.wait("reloaded")
+    assert running.get() == (200, "two")
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "message", "line", "text"),
+    [
+        ("import nothing_like_this", "E305", "ModuleNotFoundError: No module named 'nothing_like_this'", 5, None),
+        ("import json\njson.loads('{')", "E305", "JSONDecodeError: Expecting property name", 6, "json.loads('{')"),
+        ("def init():\n    1 / 0", "E306", "init: ZeroDivisionError: division by zero", 6, "    1 / 0"),
+        ("import sys\nsys.exit(3)", "E305", "SystemExit: 3", 6, "sys.exit(3)"),
+        ("import os\nos._exit(3)", "E309", "the effe's process ended while it was loaded: exit status 3", None, None),
+        ("run = 5", "E120", "run is no function", None, None),
+    ],
+)
+def test_each_way_of_being_broken(dev, tmp_path, source, code, message, line, text):
+    """Whatever keeps an effe from loading is answered at once, at the author's own line."""
+    running = dev(HELLO + source + "\n")
+    fault = running.fault()
+    assert fault["code"] == code
+    assert message in fault["message"]
+    assert fault["line"] == line
+    if text:
+        assert fault["text"] == text
+    (tmp_path / "logic.py").write_text(HELLO)
+    running.wait("reloaded")
+    assert running.get() == (200, "one")
+
+
+def test_a_missing_module_that_appears(dev, tmp_path):
+    """Writing the module that was missing is a save too."""
+    running = dev(HELLO + "import helper\n")
+    assert "helper" in running.fault()["message"]
+    (tmp_path / "helper.py").write_text("")
+    running.wait("reloaded  helper.py")
+    assert running.get() == (200, "one")
+
+
+def test_a_run_that_raises_shows_where(dev):
+    """The author's innermost line, below it no library; the effe goes on."""
+    running = dev("""
+INFO = {"name": "hello", "version": "1.0"}
+import json
+def parse(text):
+    return json.loads(text)
+def run(context, error, response, request):
+    if request.path == "/returned":
+        return ValueError("as a value")
+    if request.path == "/bad":
+        parse("{")
+    response.write("fine")
+""")
+    status, text, response = running.ask("GET", "/bad", headers={"Accept": "text/html"})
+    assert status == 500
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "JSONDecodeError" in text
+    assert "logic.py:5:12" in text
+    assert running.wait(" --> ") == " --> logic.py:5:12"
+    assert running.get("/returned") == (200, "")
+    assert running.wait("run returned ValueError: as a value")
+    assert running.get() == (200, "fine")
+    assert not [line for line in running.lines if line and ("Traceback" in line or "decoder.py" in line)]
+
+
+def test_start_that_fails_reaches_run(dev):
+    """The terminal shows where start failed; the request is run's to answer."""
+    running = dev("""
+INFO = {"name": "hello", "version": "1.0"}
+def start():
+    raise OSError("no database")
+def run(context, error, response, request):
+    response.status = 503
+    response.write(str(error))
+""")
+    assert running.get() == (503, "no database")
+    assert running.wait("error[E307]: OSError: no database")
+
+
+def test_async_effe(dev, tmp_path):
+    """`async def` reloads as a plain function does."""
+    source = """
+INFO = {"name": "hello", "version": "1.0"}
+import asyncio
+async def start():
+    return "one"
+async def run(context, error, response, request):
+    await asyncio.sleep(0)
+    if request.path == "/bad":
+        raise ValueError("no")
+    response.write(context)
+"""
+    running = dev(source)
+    assert running.get() == (200, "one")
+    status, text, _ = running.ask("GET", "/bad")
+    assert (status, "logic.py" in text) == (500, True)
+    (tmp_path / "logic.py").write_text(source.replace("one", "two"))
+    running.wait("reloaded")
+    assert running.get() == (200, "two")
+
+
+def test_no_request_is_lost_and_contexts_are_stopped(dev, tmp_path):
+    """Under load, saves lose nothing: each answer is whole and one of the two versions; old contexts are stopped."""
+    source = """
+INFO = {"name": "hello", "version": "1.0"}
+def start():
+    return "one"
+def run(context, error, response, request):
+    response.write(context)
+def stop(context):
+    with open("stopped", "a") as file:
+        file.write(context + " ")
+"""
+    running = dev(source)
+    answers, failures, ended = [], [], threading.Event()
+
+    def load():
+        while not ended.is_set():
+            try:
+                answers.append(running.get())
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 6):
+        (tmp_path / "logic.py").write_text(source.replace("one", f"v{number}"))
+        running.wait("reloaded", number)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert {status for status, _ in answers} == {200}
+    assert {text for _, text in answers} <= {"one", "v1", "v2", "v3", "v4", "v5"}
+    assert running.get() == (200, "v5")
+    assert running.stop() == 0
+    assert (tmp_path / "stopped").read_text().split() == ["one", "v1", "v2", "v3", "v4", "v5"]
+
+
+def test_a_running_request_ends_with_what_it_began_with(dev, tmp_path):
+    """The old child finishes what is under way, while the new one already serves."""
+    source = """
+INFO = {"name": "hello", "version": "1.0"}
+import os, time
+def run(context, error, response, request):
+    if request.path == "/slow":
+        response.write("begun")
+        response.flush()
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+    response.write("one")
+"""
+    running = dev(source)
+    import http.client
+
+    slow = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    slow.request("GET", "/slow")
+    response = slow.getresponse()
+    assert response.read(5) == b"begun"
+    (tmp_path / "logic.py").write_text(source.replace("one", "two"))
+    running.wait("reloaded")
+    assert running.get() == (200, "two")
+    (tmp_path / "go").touch()
+    assert response.read() == b"one"
+    slow.close()
+
+
+def test_an_effe_that_crashes_while_it_serves(dev, tmp_path):
+    """The process is gone: requests get the reason at once, and the next save serves again."""
+    source = HELLO.replace(
+        'response.write("one")',
+        'import os\n    if request.path == "/die": os.kill(os.getpid(), 9)\n    response.write("one")',
+    )
+    running = dev(source)
+    with pytest.raises(OSError):
+        running.get("/die")
+    running.wait("until the next good save")
+    assert "ended while it served: signal SIGKILL" in running.fault()["message"]
+    (tmp_path / "logic.py").write_text(HELLO)
+    running.wait("reloaded")
+    assert running.get() == (200, "one")
+
+
+def test_env_file(dev, tmp_path):
+    """Its variables reach the effe, a change of it is a save, and what the environment has wins."""
+    (tmp_path / ".env").write_text("WORD=one\nHOME=/elsewhere\n")
+    running = dev(
+        'import os\nINFO = {"name": "hello", "version": "1.0"}\nWORD = os.environ["WORD"] + os.environ["HOME"]\n'
+        "def run(context, error, response, request):\n    response.write(WORD)\n",
+        "-port",
+        "0",
+        "--env-file",
+        ".env",
+        environ={"HOME": "/home"},
+    )
+    assert running.get() == (200, "one/home")
+    (tmp_path / ".env").write_text("WORD=two\n")
+    running.wait("reloaded  .env")
+    assert running.get() == (200, "two/home")
+    (tmp_path / ".env").write_text("WORD two\n")
+    running.wait("until the next good save")
+    fault = running.fault()
+    assert (fault["code"], fault["line"]) == ("E304", 1)
+
+
+def test_record(dev, tmp_path):
+    """--record writes each request as a file, without its secrets."""
+    running = dev(HELLO, "-port", "0", "--record", "events")
+    running.ask("POST", "/a/b?x=1", body='{"a": 1}', headers={"Content-Type": "application/json", "Cookie": "secret"})
+    text = (tmp_path / "events" / "post-a-b-1.http").read_text()
+    assert text.startswith("# Cookie was sent and is not kept here\nPOST /a/b?x=1 HTTP/1.1\n")
+    assert text.endswith('Content-Type: application/json\n\n{"a": 1}\n')
+    assert "secret" not in text
+
+
+def test_a_terminals_debugger_holds_the_reload(dev, tmp_path):
+    """breakpoint() opens pdb on the author's line; a save waits until it is left, then is served."""
+    import pty
+
+    source = HELLO.replace('    response.write("one")', '    word = "one"\n    breakpoint()\n    response.write(word)')
+    main, side = pty.openpty()
+    # Its prompt goes to stdout.
+    running = dev(source, stdin=side, environ={"TERM": "dumb"})
+    os.close(side)
+    answer = []
+    thread = threading.Thread(target=lambda: answer.append(running.get()))
+    thread.start()
+    shown = ""
+    while "(Pdb)" not in shown:
+        shown += running.process.stdout.read(1)
+    assert "logic.py(6)run()" in shown or "logic.py(5)run()" in shown
+    (tmp_path / "logic.py").write_text(HELLO.replace("one", "two"))
+    running.wait("saved; served once the debugger is done")
+    assert running.count("reloaded") == 0
+    os.write(main, b"word = 'changed'\nc\n")
+    running.wait("reloaded")
+    thread.join(60)
+    assert answer == [(200, "changed")]
+    assert running.get() == (200, "two")
+    os.close(main)
