@@ -62,6 +62,11 @@ typer typing-extensions tzdata ujson urllib3 uvicorn websockets werkzeug xmltodi
 """
 
 
+def popular() -> dict[str, str]:
+    """Return well-known distributions by their normalised name."""
+    return {normalise(name): name for name in (*_POPULAR.split(), *DISTRIBUTIONS.values())}
+
+
 def distribution_for(module: str) -> str:
     """Guess what to declare for an import such as `yaml` or `PIL.Image`."""
     parts = module.split(".")
@@ -76,7 +81,7 @@ def near(name: str) -> str | None:
     for module, distribution in DISTRIBUTIONS.items():
         if normalise(module) == normalise(name) != normalise(distribution):
             return distribution
-    known = {normalise(known): known for known in (*_POPULAR.split(), *DISTRIBUTIONS.values())}
+    known = popular()
     if normalise(name) in known:
         return None
     found = difflib.get_close_matches(normalise(name), known, 1, 0.75)

@@ -143,7 +143,7 @@ def recall(key: str, declaration: Declaration) -> Resolution | None:
         if wheel is None:
             return None
         said = one["metadata"]
-        metadata = Metadata(**{**said, "requires": tuple(said["requires"]), "imports": tuple(said["imports"])})
+        metadata = Metadata(**{**said, **{key: tuple(said[key]) for key in ("requires", "extras", "imports")}})
         chosen = tuple(targets[number] for number in one["targets"])
         distributions.append(
             Distribution(metadata.name, metadata.version, wheel, one["sha256"], one["size"], metadata, chosen)

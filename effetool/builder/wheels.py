@@ -5,6 +5,7 @@ Sources: "Binary distribution format" and "Core metadata" of the PyPA specificat
 
 from __future__ import annotations
 
+import email.message
 import email.parser
 import hashlib
 import http.client
@@ -38,16 +39,19 @@ class Metadata:
     """What a wheel says of itself.
 
     Attributes:
+        extras: the extras it offers.
         imports: the top-level names it can be imported by.
-        licence: an SPDX expression or a name, None when it says neither.
+        licence: an SPDX expression (`spdx`) or a name, None when it says neither.
     """
 
     name: str
     version: str
     requires: tuple[str, ...]
     requires_python: str | None
+    extras: tuple[str, ...]
     imports: tuple[str, ...]
     licence: str | None
+    spdx: bool
     summary: str
 
     @property
@@ -214,17 +218,28 @@ def read_metadata(wheel: Path) -> Metadata:
         raise DependencyError(
             f"{wheel.name} is no wheel: {str(error) or 'no METADATA'}", code="E140", fix=fix
         ) from None
-    licence = said.get("License-Expression") or said.get("License") or ""
     python = said.get("Requires-Python")
     return Metadata(
         name=normalise(str(said.get("Name") or wheel.name.partition("-")[0])),
         version=str(said.get("Version") or wheel.name.split("-")[1]),
         requires=tuple(str(text) for text in said.get_all("Requires-Dist") or ()),
         requires_python=str(python) if python else None,
+        extras=tuple(normalise(str(text)) for text in said.get_all("Provides-Extra") or ()),
         imports=_imports(names),
-        licence=licence if licence and "\n" not in licence and len(licence) <= 100 and licence != "UNKNOWN" else None,
+        licence=_licence(said),
+        spdx="License-Expression" in said,
         summary=str(said.get("Summary") or "").partition("\n")[0],
     )
+
+
+def _licence(said: email.message.Message) -> str | None:
+    classifiers = [str(text) for text in said.get_all("Classifier") or () if str(text).startswith("License ::")]
+    named = [text.rpartition(" :: ")[2] for text in classifiers]
+    for text in (said.get("License-Expression"), said.get("License"), *named):
+        line = str(text or "").strip()
+        if line and line != "UNKNOWN" and "\n" not in line and len(line) <= 100:  # some put the whole text there
+            return line
+    return None
 
 
 def _imports(names: Iterable[str]) -> tuple[str, ...]:
