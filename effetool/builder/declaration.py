@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from effetool.errors import DependencyError, Place
-from effetool.project import Project
-
+from ..errors import DependencyError, Place
+from ..project import Project
 from .requirement import Requirement, read_requirement
 from .versions import Specifiers
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from effetool.errors import DependencyError, Place, UsageError
-from effetool.project import Project
-
+from ..errors import DependencyError, Place, UsageError
+from ..project import Project
 from .declaration import Declaration, find_lock, lock_path, read_declaration
 from .index import Index, read_index
 from .lock import File, Lock, Pin, join_pins, read_lock, unmet, write_lock

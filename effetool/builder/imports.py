@@ -17,10 +17,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from effetool.errors import DependencyError, Place
-from effetool.project import Project
-from effetool.source import read_source
-
+from ..errors import DependencyError, Place
+from ..project import Project
+from ..source import read_source
 from .declaration import Declaration
 from .names import DISTRIBUTIONS, distribution_for, popular
 from .requirement import normalise

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-from effetool.errors import DependencyError, Place
-
+from ..errors import DependencyError, Place
 from .declaration import read_toml
 from .index import without_credentials
 from .requirement import Marker, Requirement, normalise

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from effetool.errors import DependencyError
-
+from ..errors import DependencyError
 from .declaration import Declaration
 from .names import near
 from .requirement import normalise

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from effetool import __version__
-
+from .. import __version__
 from .declaration import Declaration
 from .index import Index
 from .lock import File

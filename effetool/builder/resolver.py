@@ -23,8 +23,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from effetool.errors import DependencyError
-
+from ..errors import DependencyError
 from .index import Index
 from .lock import File, Pin, parse_pins, write_lock
 from .requirement import normalise

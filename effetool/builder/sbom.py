@@ -12,9 +12,8 @@ import uuid
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from effetool import __version__
-from effetool.info import Info
-
+from .. import __version__
+from ..info import Info
 from .requirement import Requirement
 from .resolution import Distribution, Resolution
 

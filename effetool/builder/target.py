@@ -13,8 +13,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
-from effetool.errors import UsageError
-
+from ..errors import UsageError
 from .versions import Specifiers
 
 # The Pythons the runtime is made for: the oldest by its syntax, the newest that is released.

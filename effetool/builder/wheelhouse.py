@@ -18,7 +18,6 @@ from functools import cache
 from pathlib import Path
 
 
-@cache
 def cache_folder() -> Path:
     """Return the cache of this user, made where it is missing.
 
@@ -27,6 +26,11 @@ def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not base.startswith("/"):  # the specification: a relative path is to be ignored
         base = str(Path("~/.cache").expanduser())
+    return _folder(base)
+
+
+@cache
+def _folder(base: str) -> Path:
     folder = Path(base) / "effe-tool"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,8 +24,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from effetool.errors import DependencyError
-
+from ..errors import DependencyError
 from .index import Index, without_credentials
 from .lock import File
 from .requirement import Requirement, normalise, read_requirement
