@@ -167,7 +167,7 @@ def test_several_platforms_in_one(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_several_pythons(shelf: Shelf, tmp_path: Path) -> None:
-    """`--python` takes a wheel for each, one version for all where there is one, and leaves out the newest that lack one."""
+    """`--python` takes a wheel for each, one version for all where it can, and leaves out the newest without one."""
     for minor in (9, 10, 11, 12):
         make_wheel(shelf.folder, "alpha", "1.0", tag=f"cp3{minor}-cp3{minor}-{LINUX}_x86_64")
     for minor in (10, 11, 12):
