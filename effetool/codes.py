@@ -163,6 +163,11 @@ CODES: dict[str, Entry] = {
         "pytest found no test of this effe: they are functions test_… in tests/test_logic.py, or for a single file hello.py in "
         "test_hello.py beside it or in tests/.",
     ),
+    "E153": Entry(
+        "a saved request",
+        "A .http file holds requests as text: METHOD and path, header fields, a blank line, the body; `###` between two of them. "
+        "`effe-tool dev --record events` writes such files.",
+    ),
     "E201": Entry("exists", "`new` replaces no file unless told to with --force, and then only those it lists."),
     "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),
     "E203": Entry(
@@ -198,6 +203,11 @@ CODES: dict[str, Entry] = {
         "the effe's process ended",
         "Something ended the process in which the author's code ran: os._exit, a crash in an extension module, the system when memory "
         "ran out. `dev` answers with this until the next save starts a new one.",
+    ),
+    "E310": Entry(
+        "no answer",
+        "The connection was refused, cut or silent before an answer was there. The effe may have crashed, or cut an answer that it "
+        "could not end.",
     ),
     "E401": Entry("no engine", "A container engine was asked for and none is installed, or it did not answer."),
 }

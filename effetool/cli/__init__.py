@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "build": ("compile", "c"),
     "dev": (),
     "test": (),
+    "invoke": (),
     "run": (),
     "info": (),
     "explain": (),

@@ -108,8 +108,8 @@ def _owner_in_proc(port: int) -> str | None:
         if not process.name.isdigit():
             continue
         try:
-            for descriptor in os.scandir(process / "fd"):
-                if os.readlink(descriptor.path) in wanted:  # noqa: PTH115 - a link to no path
+            for descriptor in os.listdir(process / "fd"):  # noqa: PTH208
+                if os.readlink(process / "fd" / descriptor) in wanted:  # noqa: PTH115 - a link to no path
                     words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
                     return f"{' '.join(words).strip()[:80]}, process {process.name}"
         except OSError:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 __all__ = ["Process"]
 
@@ -22,20 +22,25 @@ class Process:
         python: an interpreter of the effe's environment.
         listeners: listening sockets it serves on.
         keep: further descriptors it inherits: connected sockets that its task names.
+        stdout: where what the author prints goes, None for here.
     """
 
-    def __init__(self, python: str, listeners: Sequence[socket.socket], keep: Sequence[int] = ()) -> None:
+    def __init__(
+        self, python: str, listeners: Sequence[socket.socket], keep: Sequence[int] = (), stdout: IO[str] | None = None
+    ) -> None:
         self.channel, theirs = socket.socketpair()
         self.python = python
         self.held = False
         self.ready = False
         self.task: dict[str, Any] | None = None
+        self.kept = list(keep)
         self._rest = b""
         numbers = [sock.fileno() for sock in listeners]
         with theirs:
             self.popen = subprocess.Popen(
                 [python, "-u", "-c", _PROGRAM, str(theirs.fileno()), *map(str, numbers)],
                 pass_fds=[theirs.fileno(), *numbers, *keep],
+                stdout=stdout,
             )
         self.channel.setblocking(False)
 
