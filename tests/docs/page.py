@@ -159,16 +159,17 @@ def _block(opening: re.Match[str], number: int, lines: Iterator[tuple[int, str]]
 
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# What no two runs agree on: a duration, a size.
+# What no two runs agree on: a duration, a size, the time of day.
 VARIES = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?= ?(?:ns|µs|ms|s|B|KB|MB|KiB|MiB)\b)")
+CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
 ANY = ("…", "...")
 
 
 def matches(expected: list[str], actual: str, varies: list[str] | None = None, whole: bool = True) -> bool:
     """Tell whether `actual` is what the page shows, or begins so where it is not the whole of it.
 
-    A line `…` stands for any lines, `…` in a line for any text. Durations and sizes, and each text in `varies`, may
-    differ (a number by a number, else a word by a word). Runs of spaces are equal, colours do not count.
+    A line `…` stands for any lines, `…` in a line for any text. Durations, sizes, times of day and each text in
+    `varies` may differ (a number by a number, else a word by a word). Runs of spaces are equal, colours do not count.
     """
     pattern = "".join(
         r"(?:.*\n)*?" if line.strip() in ANY else _line(line, varies or []) + r"\n" for line in _trimmed(expected)
@@ -184,7 +185,13 @@ def _trimmed(lines: list[str]) -> list[str]:
 
 
 def _line(line: str, varies: list[str]) -> str:
-    parts = [VARIES.pattern, r"…|\.\.\.", r"\s+", *(rf"(?<!\w){re.escape(text)}(?!\w)" for text in varies)]
+    parts = [
+        CLOCK.pattern,
+        VARIES.pattern,
+        r"…|\.\.\.",
+        r"\s+",
+        *(rf"(?<!\w){re.escape(text)}(?!\w)" for text in varies),
+    ]
 
     def one(match: re.Match[str]) -> str:
         text = match.group()
@@ -192,6 +199,8 @@ def _line(line: str, varies: list[str]) -> str:
             return ".*?"
         if text.isspace():
             return r"\s+"
+        if CLOCK.fullmatch(text):
+            return CLOCK.pattern
         return r"\d+(?:\.\d+)?" if re.fullmatch(r"[\d.]+", text) else r"\S+"
 
     done, pattern = 0, ""

@@ -179,8 +179,11 @@ class Shell:
         text = re.sub(r"\s#[^'\"]*$", "", self._ported(command.text)).rstrip()
         text = text.removesuffix("&").rstrip()
         # A lone command is the job's own process, so that a signal reaches it and the exit status is its own.
-        whole = f"{{ {text}\n}}" if re.search(r"[;|&\n]", text) else text
-        pid = self._ask(f'{whole} >{output} 2>&1 </dev/null & echo $! "$PWD" >&{self._say}')
+        alone = not re.search(r"[;|&\n]", re.sub(r"\d?>&\d", "", text))
+        # What the reader redirects stands last and wins.
+        streams = f">{output} 2>&1 </dev/null"
+        whole = f"{streams} {text}" if alone else f"{{ {text}\n}} {streams}"
+        pid = self._ask(f'{whole} & echo $! "$PWD" >&{self._say}')
         self._serving.append((pid, output))
         expected = self._ported_lines(command.expected or [])
         before = expected[: expected.index("^C")] if command.interrupted else expected
