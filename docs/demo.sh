@@ -2,7 +2,8 @@
 # make demo: an effe made, built, run and asked. Usage: PYTHON=… demo.sh DIRECTORY PORT
 set -euo pipefail
 directory=$1 port=$2
-tool="$(cd "$(dirname "$PYTHON")" && pwd)/effe-tool"
+PYTHON="$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")"
+tool="$(dirname "$PYTHON")/effe-tool"
 
 if ! "$PYTHON" - "$port" <<'PY'
 import socket, sys
@@ -32,7 +33,7 @@ type_ effe-tool build
 "$tool" build
 type_ "./hello-1.0.pex -port $port &"
 log=$(mktemp)
-./hello-1.0.pex -port "$port" 2>"$log" &
+./hello-1.0.pex -port "$port" -log text 2>"$log" &
 effe=$!
 trap 'kill $effe 2>/dev/null || true; rm -f "$log"' EXIT
 
