@@ -1,6 +1,6 @@
 """Draw docs/terminal.svg: the README's three lines, run for real, as a terminal shows them.
 
-    python docs/terminal.py [FILE]
+python docs/terminal.py [FILE]
 """
 
 from __future__ import annotations
