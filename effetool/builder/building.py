@@ -24,9 +24,11 @@ from . import boot, commit, pack, verify
 from .archive import DATE_1980
 from .base import make_base, pex_version
 from .cache import Cache
+from .imports import check_imports
 from .options import Options, Progress, Step, quiet
 from .plan import File, plan
 from .pythons import find_pythons
+from .sbom import LOCK, SBOM, bill_of_materials
 from .wheelhouse import cache_folder
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     taken = set(boot.minors(intervals))
     pythons = {minor: path for minor, path in _pythons().items() if minor in taken}
     clock.step("resolve", "", resolution.why if resolution else "no dependencies")
+    provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
+    check_imports(project, provided, resolution.declaration.file if resolution else None)
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     facts: dict[str, object] = {
         "format": 1,
@@ -107,7 +111,17 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
             for one in (resolution.distributions if resolution else ())
         ],
     }
-    extra = {"__effe__/pylock.toml": resolution.lock.encode()} if resolution and resolution.lock else {}
+    bill = bill_of_materials(
+        info,
+        resolution,
+        requires_python=python,
+        source_digest=str(facts["source"]),
+        commit=str(facts["commit"]) if facts["commit"] else None,
+        pex=pex_version(),
+    )
+    extra = {SBOM: bill.encode()}
+    if resolution and resolution.lock:
+        extra[LOCK] = resolution.lock.encode()
     modes = [file.name for file in files if file.executable]
     others = {name: data.decode() for name, data in extra.items()}
     told = json.dumps([facts, modes, sorted(pythons), others], sort_keys=True)
@@ -190,12 +204,13 @@ def _resolve(project: Project, options: Options) -> Resolution | None:
 def _base_arguments(prepared: Prepared) -> tuple[list[Path], list[str], list[str]]:
     if prepared.resolution is None:
         return [], [], []
-    distributions = prepared.resolution.distributions
-    return (
-        [one.wheel for one in distributions],
-        sorted({f"{one.name}=={one.version}" for one in distributions}),
-        [],
-    )
+    from .target import this_target
+
+    resolution = prepared.resolution
+    # Left to itself pex keeps only what fits the Python it runs on.
+    local = resolution.targets == (this_target(),)
+    flags = [] if local else [f"--complete-platform={target.pex}" for target in resolution.targets]
+    return [one.wheel for one in resolution.distributions], resolution.pinned, flags
 
 
 def _bundled(prepared: Prepared) -> str:

@@ -20,10 +20,8 @@ from pathlib import Path
 from ..errors import DependencyError, Place
 from ..project import Project
 from ..source import read_source
-from .declaration import Declaration
 from .names import DISTRIBUTIONS, distribution_for, popular
 from .requirement import normalise
-from .resolution import Resolution
 
 # Gone from the standard library since 3.9: on an older Python they are still there (PEP 594, PEP 632).
 _GONE = """
@@ -66,15 +64,17 @@ class _Import:
     level: int = 0
 
 
-def find_undeclared(project: Project, resolution: Resolution) -> list[Undeclared]:
+def find_undeclared(project: Project, provided: Iterable[str] = ()) -> list[Undeclared]:
     """Return the imports of an effe that neither Python, nor its own modules, nor its dependencies answer.
+
+    Args:
+        project: the effe.
+        provided: the top-level names its dependencies are imported by, by their own metadata.
 
     Raises:
         SourceError: E101 when a module it imports does not parse.
     """
-    known = {*sys.stdlib_module_names, *_GONE.split(), "effetool", "__main__"}
-    for distribution in resolution.distributions:
-        known.update(distribution.metadata.imports)
+    known = {*sys.stdlib_module_names, *_GONE.split(), "effetool", "__main__", *provided}
     found: dict[tuple[str, Place], bool] = {}
     queue, seen = [(project.logic, True)], {project.logic: True}
     while queue:
@@ -94,14 +94,20 @@ def find_undeclared(project: Project, resolution: Resolution) -> list[Undeclared
     return [Undeclared(module, place, sure) for (module, place), sure in found.items()]
 
 
-def check_imports(project: Project, resolution: Resolution) -> list[Undeclared]:
+def check_imports(project: Project, provided: Iterable[str] = (), declared: Path | None = None) -> list[Undeclared]:
     """Refuse an effe that imports what the artefact does not hold; return what may be missing, for a warning.
+
+    Args:
+        project: the effe.
+        provided: the top-level names its dependencies are imported by.
+        declared: the file that declares them, None when none does.
 
     Raises:
         DependencyError: E141, with the place of the first such import and the line to add.
         SourceError: E101 when a module it imports does not parse.
     """
-    found = find_undeclared(project, resolution)
+    provided = set(provided)
+    found = find_undeclared(project, provided)
     sure = [one for one in found if one.sure]
     if not sure:
         return found
@@ -116,7 +122,7 @@ def check_imports(project: Project, resolution: Resolution) -> list[Undeclared]:
             f"mv {beside.name} {project.module}/",
         )
     wrote = first.module.partition(".")[0]
-    if (meant := _meant(wrote, resolution)) is not None:
+    if (meant := _meant(wrote, provided)) is not None:
         raise DependencyError(
             f"{first.module} is imported, and nothing of that name is there",
             code="E141",
@@ -128,29 +134,28 @@ def check_imports(project: Project, resolution: Resolution) -> list[Undeclared]:
         f"{first.module} is imported but not declared",
         code="E141",
         place=first.place,
-        fix=_fix(project, resolution.declaration, names),
+        fix=_fix(project, declared, names),
         notes=tuple(f"{one.place}: {one.module}" for one in sure[1:]),
     )
 
 
-def _meant(name: str, resolution: Resolution) -> str | None:
+def _meant(name: str, provided: Iterable[str]) -> str | None:
     """Return the import a misspelt one may have meant: what is a letter away is not to be sought on an index."""
     if name in DISTRIBUTIONS or normalise(name) in popular():
         return None
-    here = [module for one in resolution.distributions for module in one.metadata.imports]
-    return next(iter(difflib.get_close_matches(name, [*here, *sys.stdlib_module_names], 1, 0.85)), None)
+    return next(iter(difflib.get_close_matches(name, [*provided, *sys.stdlib_module_names], 1, 0.85)), None)
 
 
-def _fix(project: Project, declaration: Declaration, names: list[str]) -> str:
+def _fix(project: Project, declared: Path | None, names: list[str]) -> str:
     quoted = ", ".join(f'"{name}"' for name in names)
     if project.script.present:
         every = ", ".join(f'"{text}"' for text in (*project.script.dependencies, *names))
         return f"write in the script block: # dependencies = [{every}]"
-    if declaration.file is None:
+    if declared is None:
         return f"write above everything else, three lines: # /// script | # dependencies = [{quoted}] | # ///"
-    if declaration.file.name == "pyproject.toml":
+    if declared.name == "pyproject.toml":
         return f"add to dependencies in pyproject.toml: {quoted}"
-    return f"add to {declaration.file.name}: {' '.join(names)}"
+    return f"add to {declared.name}: {' '.join(names)}"
 
 
 def _absolute(project: Project, path: Path, one: _Import) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -194,14 +194,14 @@ def join_pins(answers: Mapping[Target, Iterable[Pin]]) -> list[Pin]:
             pin.version,
             pin.wheels,
             pin.source,
-            None if len(targets) == every else _marker(targets, list(answers)),
+            None if len(targets) == every else write_marker(targets, list(answers)),
             pin.requires_python,
         )
         for _, (pin, targets) in sorted(found.items())
     ]
 
 
-def _marker(targets: list[Target], every: list[Target]) -> str:
+def write_marker(targets: Sequence[Target], every: Sequence[Target]) -> str:
     """Write the marker that is true for `targets` and for no other of `every`."""
     choices = []
     for target in targets:

@@ -12,7 +12,7 @@ from pathlib import Path
 from .. import __version__
 from .declaration import Declaration
 from .index import Index
-from .lock import File
+from .lock import File, write_marker
 from .target import Platform, Target
 from .wheelhouse import cache_folder, write_atomic
 from .wheels import Metadata, find_wheel
@@ -78,6 +78,20 @@ class Resolution:
     def requirements(self) -> tuple[str, ...]:
         """The dependencies as declared."""
         return tuple(requirement.text for requirement in self.declaration.requirements)
+
+    @property
+    def pinned(self) -> list[str]:
+        """A requirement for each distribution, with a marker where targets differ in its version."""
+        versions: dict[str, dict[str, set[Target]]] = {}
+        for one in self.distributions:
+            versions.setdefault(one.name, {}).setdefault(one.version, set()).update(one.targets)
+        found = []
+        for name, several in sorted(versions.items()):
+            for version, targets in sorted(several.items()):
+                everywhere = targets == set(self.targets)
+                marker = "" if everywhere else f"; {write_marker(sorted(targets), self.targets)}"
+                found.append(f"{name}=={version}{marker}")
+        return found
 
     @property
     def native(self) -> bool:

@@ -10,25 +10,35 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .. import __version__
 from ..info import Info
-from .requirement import Requirement
-from .resolution import Distribution, Resolution
+
+if TYPE_CHECKING:
+    from .requirement import Requirement
+    from .resolution import Distribution, Resolution
 
 SBOM = "__effe__/sbom.cdx.json"
 LOCK = "__effe__/pylock.toml"
 
 
 def bill_of_materials(
-    info: Info, resolution: Resolution, *, source_digest: str, commit: str | None = None, pex: str | None = None
+    info: Info,
+    resolution: Resolution | None,
+    *,
+    requires_python: str,
+    source_digest: str,
+    commit: str | None = None,
+    pex: str | None = None,
 ) -> str:
     """Return the bill as JSON text.
 
     Args:
         info: the effe's own name and version.
-        resolution: its dependencies.
+        resolution: its dependencies, None when it has none.
+        requires_python: the Pythons it serves.
         source_digest: SHA-256 of the author's files, hexadecimal.
         commit: the commit they are of, None where the tree is not clean.
         pex: the version of pex that made the base.
@@ -36,7 +46,9 @@ def bill_of_materials(
     name, version = info.name or "effe", info.version or source_digest[:12]
     root = f"effe:{name}@{version}"
     runtime = f"pkg:pypi/effe-tool@{__version__}#effetool/runtime"
-    refs = {id(one): _reference(one) for one in resolution.distributions}
+    distributions = resolution.distributions if resolution else ()
+    refs = {id(one): _reference(one) for one in distributions}
+    direct = _answers(resolution.declaration.requirements, resolution, refs) if resolution else []
     components = [
         {
             "type": "library",
@@ -47,17 +59,20 @@ def bill_of_materials(
             "licenses": [{"license": {"id": "MIT"}}],
             "purl": runtime,
         },
-        *(_component(one, refs[id(one)]) for one in resolution.distributions),
+        *(_component(one, refs[id(one)]) for one in distributions),
     ]
     graph = [
-        {"ref": root, "dependsOn": sorted({runtime, *_answers(resolution.declaration.requirements, resolution, refs)})},
+        {"ref": root, "dependsOn": sorted({runtime, *direct})},
         {"ref": runtime},
         *(
             {"ref": refs[id(one)], "dependsOn": sorted(set(_answers(one.metadata.requirements, resolution, refs, one)))}
-            for one in resolution.distributions
+            for one in distributions
+            if resolution
         ),
     ]
-    facts = {"requires-python": resolution.requires_python, "declaration": resolution.declaration.origin}
+    facts = {"requires-python": requires_python}
+    if resolution:
+        facts["declaration"] = resolution.declaration.origin
     tools = {"effe-tool": __version__}
     if commit:
         facts["commit"] = commit

@@ -6,6 +6,7 @@ Sources: PEP 425 (wheel tags), PEP 600 (manylinux), PEP 656 (musllinux), PEP 508
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import platform as host
 import re
@@ -95,6 +96,12 @@ class Target:
         return f"Python {self.version} on {self.platform.name}"
 
     @property
+    def pex(self) -> str:
+        """Give the target as pex's `--complete-platform` takes it: what its wheels may be tagged, what markers see."""
+        markers = {key: value for key, value in self.environment.items() if key != "extra"}
+        return json.dumps({"marker_environment": markers, "compatible_tags": list(_ranks(self))[::-1]})
+
+    @property
     def environment(self) -> dict[str, str]:
         """Give the marker variables of PEP 508 for the target."""
         linux = self.platform.system == "linux"
@@ -139,7 +146,7 @@ def _ranks(target: Target) -> dict[str, int]:
     for python in generic:
         tags += [f"{python}-none-{tag}" for tag in here]
     tags += [f"{python}-none-any" for python in (own, *generic)]
-    return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
+    return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}  # worst first, the best of doubles
 
 
 def wheel_tags(filename: str) -> list[str]:
