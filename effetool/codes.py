@@ -210,6 +210,41 @@ CODES: dict[str, Entry] = {
         "could not end.",
     ),
     "E401": Entry("no engine", "A container engine was asked for and none is installed, or it did not answer."),
+    "E402": Entry(
+        "not a .pex to make an image of",
+        "`effe-tool image` takes what `effe-tool build` made, or a directory with such files. An effe's source is built first.",
+    ),
+    "E403": Entry(
+        "the base cannot be used",
+        "--base takes a reference (docker.io/library/python:3.13-slim), an OCI layout directory, or a tar that `podman save`, `docker "
+        "save`, skopeo or `effe-tool base` wrote. It must hold a Python that fits the artefact and have the platform that is asked for.",
+    ),
+    "E404": Entry(
+        "a malformed image reference",
+        "A reference is [REGISTRY[:PORT]/]NAME[:TAG][@sha256:…], in lower case, as docker and podman write it. Credentials do not stand "
+        "in it: `podman login` or `docker login` keeps them.",
+    ),
+    "E405": Entry(
+        "the registry",
+        "The registry could not be reached, or refused. Credentials are read from $REGISTRY_AUTH_FILE, $DOCKER_CONFIG, the login files "
+        "of podman and docker and their credential helpers. Plain HTTP is used for 127.0.0.1 and localhost only; a private certificate "
+        "authority is named by SSL_CERT_FILE. A push that broke off goes on where it was when it is run again.",
+    ),
+    "E406": Entry(
+        "a platform the image cannot have",
+        "The artefact has no distribution, or the base no image, for a platform that --platform names. Native code is built for one "
+        "platform and Python at a time: `effe-tool build --platform` puts several into one .pex.",
+    ),
+    "E407": Entry(
+        "blobs cannot be kept",
+        "Layers and bases are kept below $XDG_CACHE_HOME/effe-tool/image or ~/.cache/effe-tool/image, which only the user may write to. "
+        "It may be removed at any time.",
+    ),
+    "E408": Entry(
+        "no base from Debian packages",
+        "`effe-tool base` takes Python and its libraries from the Debian or Ubuntu packages of the machine it runs on: it needs apt-get, "
+        "dpkg-deb and their archive, but neither root nor a container engine. Elsewhere give --base a reference.",
+    ),
 }
 
 

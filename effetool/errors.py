@@ -9,7 +9,8 @@
     ├── BuildError                E130 two effes with one output, and a build that fails
     ├── ScaffoldError             E201, E202 new
     ├── ServeError                E301 a port
-    └── EngineError               E401 a container engine
+    ├── EngineError               E401 a container engine
+    └── ImageError                E402–E408 an image: its base, its reference, a registry
 
 Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.console` draws
 them. `effetool.explain` holds a paragraph for each code.
@@ -26,6 +27,7 @@ __all__ = [
     "DependencyError",
     "EffeToolError",
     "EngineError",
+    "ImageError",
     "InfoError",
     "Place",
     "ScaffoldError",
@@ -134,3 +136,7 @@ class ServeError(EffeToolError):
 
 class EngineError(EffeToolError):
     """No container engine, or one that refuses."""
+
+
+class ImageError(EffeToolError):
+    """An image cannot be made of this, or a registry refuses it."""

@@ -1,0 +1,145 @@
+"""Python and its libraries from the Debian or Ubuntu archive of this machine: no root, no engine, no registry.
+
+apt-get works on directories of its own here, so it asks for no lock and changes nothing of the machine; what it fetches
+is checked by the archive's signatures as always. Packages are read with dpkg-deb and never installed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ImageError
+from .config import Platform
+from .rootfs import Package, paragraph, read_tar
+
+__all__ = ["available", "fetch"]
+
+SEEDS = ("libpython3-stdlib", "python3-minimal", "ca-certificates", "base-files")
+# Dependencies of those that serve scripts of packages, terminals, Kerberos for NIS, Berkeley databases: rootfs leaves
+# out the modules that would load them.
+LEFT_OUT = frozenset(
+    """awk cdebconf debconf debconf-2.0 dpkg gawk gcc-12-base gcc-13-base gcc-14-base libdb5.3 libdb5.3t64 libgdbm6
+    libgdbm-compat4 libncursesw6 libnsl2 libreadline8 libreadline8t64 libtinfo6 libtirpc-common libtirpc3 libtirpc3t64
+    mailcap mawk media-types mime-support openssl original-awk perl perl-base readline-common tar tzdata netbase""".split()
+)
+ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
+FIRST = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+
+def available() -> bool:
+    """Tell whether this machine has the tools of Debian."""
+    return shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
+
+
+def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[list[Package], tuple[int, int]]:
+    """Return the packages that make a Python for `platform`, and that Python's version.
+
+    Raises:
+        ImageError: E408 when the tools are missing, or the archive does not answer or has no such packages.
+    """
+    if not available():
+        raise ImageError(
+            "no apt-get and dpkg-deb here: a base is made from Debian packages",
+            code="E408",
+            fix="effe-tool image --base docker.io/library/python:3.13-slim …",
+        )
+    architecture = ARCHITECTURES.get(platform.architecture, platform.architecture)
+    with _private_apt(architecture) as apt:
+        apt("apt-get", "update")
+        records = _closure(apt)
+        python = _python(records)
+        progress("fetch", f"{len(records)} Debian packages for {platform}")
+        folder = apt("apt-get", "download", *(f"{name}:{records[name]['Architecture']}" for name in records), fetch=True)
+        files = {path.name.partition("_")[0]: path for path in Path(folder).glob("*.deb")}
+        with ThreadPoolExecutor(4) as pool:
+            packages = list(pool.map(lambda name: _unpack(records[name], files[name]), sorted(records)))
+    return packages, python
+
+
+@contextmanager
+def _private_apt(architecture: str) -> Iterator[Callable[..., str]]:
+    """Give a way to run apt with this machine's sources and keys and no other state of it."""
+    with tempfile.TemporaryDirectory(prefix="effe-tool-apt-") as name:
+        root = Path(name)
+        for folder in ("lists/partial", "cache/archives/partial", "debs"):
+            (root / folder).mkdir(parents=True)
+        (root / "status").touch()
+        settings = {
+            "Dir::State": name,
+            "Dir::State::lists": f"{name}/lists",
+            "Dir::State::status": f"{name}/status",
+            "Dir::Cache": f"{name}/cache",
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
+            "Acquire::Languages": "none",
+            "APT::Sandbox::User": "root",  # the directory is ours alone, apt's own user could not read it
+            "Acquire::Retries": "3",
+        }
+        options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+
+        def run(program: str, *words: str, fetch: bool = False) -> str:
+            command = [program, "-q", *options, *words]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=root / "debs", errors="replace")
+            if done.returncode:
+                lines = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
+                raise ImageError(
+                    f"{program} {words[0]} failed",
+                    code="E408",
+                    notes=tuple(lines[-5:]),
+                    fix="check the network and /etc/apt/sources.list.d, or give --base a reference",
+                )
+            return str(root / "debs") if fetch else done.stdout
+
+        yield run
+
+
+def _closure(apt: Callable[..., str]) -> dict[str, dict[str, str]]:
+    """Return the control fields of the seeds and of what they need, by package name."""
+    found: dict[str, dict[str, str]] = {}
+    wanted = list(SEEDS)
+    while wanted:
+        records = [_fields(text) for text in apt("apt-cache", "show", "--no-all-versions", *wanted).split("\n\n") if text]
+        for record in records:
+            found.setdefault(record["Package"], record)
+        needed = [name for record in records for name in _needs(record)]
+        wanted = sorted({name for name in needed if name not in found and name not in LEFT_OUT})
+    # The two seeds that are names for the release's version are empty themselves; base-files is read for os-release.
+    return {name: record for name, record in found.items() if name not in ("libpython3-stdlib", "python3-minimal")}
+
+
+def _needs(record: dict[str, str]) -> list[str]:
+    """Return the first alternative of each dependency (Debian policy 7.1)."""
+    if record["Package"] in ("base-files", "ca-certificates"):
+        return []
+    text = ",".join(record.get(field, "") for field in ("Depends", "Pre-Depends"))
+    return [match.group() for part in text.split(",") if (match := FIRST.match(part.strip()))]
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Return the fields of one control paragraph, continuation lines left out."""
+    lines = [line.partition(":") for line in text.splitlines() if line[:1].strip()]
+    return {name: value.strip() for name, _, value in lines}
+
+
+def _python(records: dict[str, dict[str, str]]) -> tuple[int, int]:
+    for name in records:
+        if (match := re.fullmatch(r"libpython(\d+)\.(\d+)-stdlib", name)) is not None:
+            return int(match[1]), int(match[2])
+    raise ImageError("the archive has no libpython3.N-stdlib", code="E408", fix="give --base a reference")
+
+
+def _unpack(record: dict[str, str], path: Path) -> Package:
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        entries = read_tar(process.stdout)
+        process.stdout.read()  # what tar pads with, so that dpkg-deb ends well
+    if process.returncode:
+        raise ImageError(f"dpkg-deb cannot read {path.name}", code="E408", fix="run it again")
+    return Package(record["Package"], paragraph({**record, "Status": "install ok installed"}), entries)

@@ -1,0 +1,292 @@
+"""Images as files: read layouts and archives into a store, write one tar that every engine takes.
+
+The tar that is written is an OCI layout (image-spec 1.1, image-layout.md) and a docker archive (`docker save`) at once:
+the second is one more file, `manifest.json`, that points to the same blobs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from ..errors import ImageError, Place
+from .config import INDEX, Platform, encode
+from .layer import Layer, compress, epoch
+from .store import Blob, Store
+
+__all__ = ["Built", "Files", "Manifest", "import_layout", "open_files", "write_archive"]
+
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+INDEX_TYPES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
+LAYER_TYPES = {
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
+}
+# A document is held in memory; registries refuse manifests above 4 MiB too (distribution-spec).
+MAX_DOCUMENT = 4 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One platform's image in a store."""
+
+    blob: Blob
+    platform: Platform
+    config: Blob
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image in a store: what its name stands for, and the images of each platform.
+
+    `root` is the one manifest, or the index over several.
+    """
+
+    root: Blob
+    media_type: str
+    manifests: tuple[Manifest, ...]
+
+
+class Files(Protocol):
+    """A directory or a tar, by the names in it."""
+
+    def read(self, name: str) -> bytes:
+        """Return a small file's bytes. Raises KeyError when it is not there."""
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file. Raises KeyError when it is not there."""
+
+
+class _Directory:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def open(self, name: str) -> IO[bytes]:
+        path = self.root / name
+        if not path.resolve().is_relative_to(self.root.resolve()) or not path.is_file():
+            raise KeyError(name)
+        return path.open("rb")
+
+    def read(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return _document(file, name)
+
+
+class _Tar:
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self.tar = tar
+
+    def open(self, name: str) -> IO[bytes]:
+        try:
+            member = self.tar.getmember(name)
+        except KeyError:
+            member = self.tar.getmember(f"./{name}")
+        # `docker save` of old wrote equal layers as links to the first one; extractfile follows them inside the tar.
+        file = self.tar.extractfile(member)
+        if file is None:
+            raise KeyError(name)
+        return file
+
+    def read(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return _document(file, name)
+
+
+def _document(file: IO[bytes], name: str) -> bytes:
+    data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        raise ValueError(f"{name} is larger than {MAX_DOCUMENT} bytes")
+    return data
+
+
+@contextmanager
+def open_files(path: Path) -> Iterator[Files]:
+    """Open a layout directory, or a tar of one or of `docker save`.
+
+    Raises:
+        ImageError: E403 when it is neither, or what is read from it inside the block is not what it should be.
+    """
+    try:
+        if path.is_dir():
+            yield _Directory(path)
+        else:
+            with tarfile.open(path) as tar:
+                yield _Tar(tar)
+    except (OSError, tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError) as error:
+        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise ImageError(
+            f"{path} is no image: {reason}",
+            code="E403",
+            place=Place(path),
+            fix=f"podman save --format oci-archive -o {path.name} IMAGE",
+        ) from error
+
+
+def import_layout(store: Store, files: Files) -> list[Manifest]:
+    """Bring every image of a layout or archive for Linux into the store. To be called inside `open_files`."""
+    try:
+        top = json.loads(files.read("index.json"))
+    except KeyError:
+        return [_import_saved(store, files, image) for image in json.loads(files.read("manifest.json"))]
+    found: list[Manifest] = []
+    for descriptor in _descriptors(files, top, deep=3):
+        blob = Blob(descriptor["digest"], int(descriptor["size"]))
+        document = json.loads(files.read(_blob(blob.digest)))
+        store.add(files.read(_blob(blob.digest)))
+        config = Blob(document["config"]["digest"], int(document["config"]["size"]))
+        _take(store, files, config)
+        settings = json.loads(store.read(config))
+        if settings.get("os", "linux") != "linux":
+            continue
+        layers = []
+        for number, layer in enumerate(document["layers"]):
+            piece = Blob(layer["digest"], int(layer["size"]))
+            _take(store, files, piece)
+            media_type = str(layer["mediaType"])
+            layers.append(
+                Layer(piece, settings["rootfs"]["diff_ids"][number], LAYER_TYPES.get(media_type, media_type), "base")
+            )
+        found.append(Manifest(blob, platform_of(settings), config, tuple(layers)))
+    if not found:
+        raise ValueError("it has no image for Linux")
+    return found
+
+
+def platform_of(config: Mapping[str, object]) -> Platform:
+    """Return the platform an image's configuration names."""
+    architecture = str(config.get("architecture") or "")
+    variant = "" if architecture == "arm64" else str(config.get("variant") or "")
+    return Platform(architecture, variant)
+
+
+def _descriptors(files: Files, top: Mapping[str, object], deep: int) -> Iterator[dict[str, str]]:
+    """Yield the descriptor of each image, going into the indexes inside the index, as far as is sensible."""
+    entries = top["manifests"]
+    if not isinstance(entries, list) or deep == 0:
+        raise ValueError("its index is none")
+    for entry in entries:
+        kind = entry.get("mediaType")
+        if kind in MANIFEST_TYPES:
+            # Attestations of buildkit are manifests of an unknown platform.
+            if (entry.get("platform") or {}).get("os", "linux") == "linux":
+                yield entry
+        elif kind in INDEX_TYPES:
+            yield from _descriptors(files, json.loads(files.read(_blob(entry["digest"]))), deep - 1)
+
+
+def _blob(digest: str) -> str:
+    algorithm, _, value = digest.partition(":")
+    return f"blobs/{algorithm}/{value}"
+
+
+def _take(store: Store, files: Files, blob: Blob) -> None:
+    if store.has(blob):
+        return
+    with files.open(_blob(blob.digest)) as source, store.new(blob.digest) as target:
+        while chunk := source.read(1 << 20):
+            target.write(chunk)
+
+
+def _import_saved(store: Store, files: Files, image: Mapping[str, object]) -> Manifest:
+    """Bring one image of `docker save` or `podman save` into the store; its layers are plain tars there."""
+    raw = files.read(str(image["Config"]))
+    settings = json.loads(raw)
+    config = store.add(raw)
+    names = image["Layers"]
+    diff_ids = settings["rootfs"]["diff_ids"]
+    if not isinstance(names, list) or len(names) != len(diff_ids):
+        raise ValueError("its layers are not those of its configuration")
+    layers = []
+    for name, diff_id in zip(names, diff_ids, strict=True):
+        known = store.record("tar", str(diff_id).partition(":")[2][:64] or "none")
+        if known is not None and store.has(blob := Blob(str(known["digest"]), int(str(known["size"])))):
+            layers.append(Layer(blob, diff_id, about="base"))
+            continue
+        with files.open(str(name)) as source:
+            layer = compress(store, lambda target, source=source: _inflate(source, target), about="base")
+        if layer.diff_id != diff_id:
+            raise ValueError(f"the layer {name} has another digest than its configuration says")
+        store.keep("tar", diff_id.partition(":")[2], {"digest": layer.blob.digest, "size": layer.blob.size})
+        layers.append(layer)
+    return Manifest(Blob("", 0), platform_of(settings), config, tuple(layers))
+
+
+def _inflate(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy a tar, unzipped if it is zipped."""
+    import gzip
+    import shutil
+
+    head = source.read(2)
+    source.seek(0)
+    if head == b"\x1f\x8b":
+        with gzip.open(source) as plain:
+            shutil.copyfileobj(plain, target, 1 << 20)
+    else:
+        shutil.copyfileobj(source, target, 1 << 20)
+
+
+def write_archive(
+    store: Store, image: Built, tags: Iterable[str], file: IO[bytes], *, shown: Manifest | None = None, oci: bool = True
+) -> None:
+    """Write an image as one tar.
+
+    Args:
+        tags: its names, such as `hello:1.0`.
+        file: where to; need not be seekable.
+        shown: the platform that docker's half of the archive has; the first when None.
+        oci: write the OCI half. Without it podman takes the docker half, which is the one with the health check.
+    """
+    names = list(tags)
+    shown = shown or image.manifests[0]
+    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 16) as tar:
+        docker = [
+            {
+                "Config": _blob(shown.config.digest),
+                "RepoTags": names,
+                "Layers": [_blob(layer.blob.digest) for layer in shown.layers],
+            }
+        ]
+        if oci:
+            _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            _add(tar, "index.json", layout_index(image, names))
+        _add(tar, "manifest.json", json.dumps(docker, sort_keys=True, separators=(",", ":")).encode())
+        manifests = image.manifests if oci else (shown,)
+        blobs: dict[str, Blob] = {}
+        for manifest in manifests:
+            for blob in (manifest.config, *(layer.blob for layer in manifest.layers)):
+                blobs[blob.digest] = blob
+        if oci:
+            blobs |= {blob.digest: blob for blob in (image.root, *(manifest.blob for manifest in manifests))}
+        for digest in sorted(blobs):
+            info = tarfile.TarInfo(_blob(digest))
+            info.size, info.mtime, info.mode = blobs[digest].size, epoch(), 0o644
+            with store.checked(blobs[digest]) as content:
+                tar.addfile(info, content)
+
+
+def layout_index(image: Built, tags: Iterable[str]) -> bytes:
+    """Return the `index.json` of a layout that holds one image under these names."""
+    entry = {"mediaType": image.media_type, "digest": image.root.digest, "size": image.root.size}
+    entries = []
+    for tag in tags:
+        full = tag if "/" in tag else f"docker.io/library/{tag}"
+        # The first name is what podman and skopeo read, the second what docker and containerd do.
+        names = {"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": full}
+        entries.append({**entry, "annotations": names})
+    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries or [entry]})
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = len(data), epoch(), 0o644
+    tar.addfile(info, io.BytesIO(data))
