@@ -141,25 +141,34 @@ def import_layout(store: Store, files: Files) -> list[Manifest]:
     found: list[Manifest] = []
     for descriptor in _descriptors(files, top, deep=3):
         blob = Blob(descriptor["digest"], int(descriptor["size"]))
-        document = json.loads(files.read(_blob(blob.digest)))
         store.add(files.read(_blob(blob.digest)))
-        config = Blob(document["config"]["digest"], int(document["config"]["size"]))
-        _take(store, files, config)
-        settings = json.loads(store.read(config))
-        if settings.get("os", "linux") != "linux":
-            continue
-        layers = []
-        for number, layer in enumerate(document["layers"]):
-            piece = Blob(layer["digest"], int(layer["size"]))
-            _take(store, files, piece)
-            media_type = str(layer["mediaType"])
-            layers.append(
-                Layer(piece, settings["rootfs"]["diff_ids"][number], LAYER_TYPES.get(media_type, media_type), "base")
-            )
-        found.append(Manifest(blob, platform_of(settings), config, tuple(layers)))
+        _take(store, files, config_of(store, blob))
+        image = load_manifest(store, blob)
+        for layer in image.layers:
+            _take(store, files, layer.blob)
+        found.append(image)
     if not found:
         raise ValueError("it has no image for Linux")
     return found
+
+
+def config_of(store: Store, blob: Blob) -> Blob:
+    """Return which blob is the configuration of the manifest in `blob`."""
+    config = json.loads(store.read(blob))["config"]
+    return Blob(str(config["digest"]), int(config["size"]))
+
+
+def load_manifest(store: Store, blob: Blob) -> Manifest:
+    """Return the image of a manifest in the store, whose configuration is there; its layers may still be missing."""
+    document = json.loads(store.read(blob))
+    config = config_of(store, blob)
+    settings = json.loads(store.read(config))
+    diff_ids = settings["rootfs"]["diff_ids"]
+    layers = []
+    for layer, diff_id in zip(document["layers"], diff_ids, strict=True):
+        kind = str(layer["mediaType"])
+        layers.append(Layer(Blob(str(layer["digest"]), int(layer["size"])), str(diff_id), LAYER_TYPES.get(kind, kind), "base"))
+    return Manifest(blob, platform_of(settings), config, tuple(layers))
 
 
 def platform_of(config: Mapping[str, object]) -> Platform:
