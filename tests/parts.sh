@@ -2,6 +2,15 @@
 # Install the real parts the tests drive. One package a line, with the tests that need it.
 set -euo pipefail
 packages=(
+    podman          # tests/image: engines that load and run the images
+    buildah         # tests/image: engines that load and run the images
+    skopeo          # tests/image: engines that load and run the images
+    runc            # tests/image: engines that load and run the images
+    catatonit       # tests/image: engines that load and run the images
+    netavark        # tests/image: engines that load and run the images
+    aardvark-dns    # tests/image: engines that load and run the images
+    docker-registry # tests/image: push and pull
+    apache2-utils   # tests/image: htpasswd for the registry
     curl      # the README's commands
 )
 missing=()

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "test": (),
     "invoke": (),
     "run": (),
+    "image": ("docker", "d"),
+    "base": (),
     "info": (),
     "explain": (),
 }

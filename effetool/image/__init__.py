@@ -1,11 +1,7 @@
 """Make an OCI image of an artefact: no daemon, no root, no other program.
 
-`application` reads the .pex, `compiled` compiles it, `layer` writes tars whose bytes depend on their content alone, `store`
-keeps blobs, `config` and `layout` are the formats, `base`, `debian` and `rootfs` what an image stands on, `registry`
-and `push` the way out, `engines` and `containerfile` the way through podman or docker.
+`build.build_image` is the operation. `application` reads the .pex, `compiled` compiles it, `layer` writes tars whose
+bytes depend on their content alone, `store` keeps blobs, `config` and `layout` are the formats, `base`, `debian` and
+`rootfs` what an image stands on, `registry` and `push` the way out, `engines` and `containerfile` the way through an
+engine.
 """
-
-from __future__ import annotations
-
-
-

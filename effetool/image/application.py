@@ -27,9 +27,7 @@ ROOT = "app"
 LIB = "app/lib"
 # What pex and the builder put into a .pex for its own start.
 BOOT = ("__main__.py", "PEX-INFO", ".bootstrap/", "__pex__/", "__effe__/", ".layout.json")
-WHEEL = re.compile(
-    r"(?P<name>[^-/]+)-(?P<version>[^-/]+)(?:-\d[^-/]*)?-(?P<python>[^-/]+)-(?P<abi>[^-/]+)-(?P<platform>[^-/]+)\.whl\Z"
-)
+WHEEL = re.compile(r"[^-/]+-[^-/]+(?:-\d[^-/]*)?-(?P<python>[^-/]+)-(?P<abi>[^-/]+)-(?P<platform>[^-/]+)\.whl\Z")
 MAIN = '''"""Start the effe: the interpreter runs isolated, so that these two are all it finds besides its own library."""
 
 import sys
@@ -104,7 +102,9 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
         if not isinstance(wheels, dict):
             raise ValueError("no list of distributions")
     except (KeyError, ValueError, TypeError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
-        raise ImageError(f"{path} is no .pex: {error}", code="E402", place=Place(path), fix="effe-tool build") from error
+        raise ImageError(
+            f"{path} is no .pex: {error}", code="E402", place=Place(path), fix="effe-tool build"
+        ) from error
     chosen = _choose([str(wheel) for wheel in wheels], target, path)
     runtime: dict[str, Entry] = {}
     dependencies: dict[str, Entry] = {}
@@ -124,7 +124,10 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
             _put(code, f"{ROOT}/{name}", archive, info, path)
     if f"{ROOT}/effetool/runtime/__main__.py" not in runtime:
         raise ImageError(
-            f"{path} was not built by effe-tool: it has no runtime", code="E402", place=Place(path), fix="effe-tool build"
+            f"{path} was not built by effe-tool: it has no runtime",
+            code="E402",
+            place=Place(path),
+            fix="effe-tool build",
         )
     runtime[f"{ROOT}/__main__.py"] = Entry(f"{ROOT}/__main__.py", data=MAIN.encode())
     return Application(list(runtime.values()), list(dependencies.values()), list(code.values()))
@@ -141,7 +144,7 @@ def _choose(wheels: list[str], target: Target, path: Path) -> set[str]:
         if not target.fits(best):
             python = ".".join(map(str, target.python))
             raise ImageError(
-                f"{path.name} has no {project} for Python {python} on linux {target.machine}: it has {', '.join(found)}",
+                f"{path.name} has no {project} for Python {python} on {target.machine}: it has {', '.join(found)}",
                 code="E406",
                 place=Place(path),
                 fix=f"effe-tool build --python {python} --platform manylinux2014_{target.machine}",

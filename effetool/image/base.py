@@ -32,7 +32,9 @@ Progress = Callable[[str, str, float], object]
 Fetch = Callable[[str, "Sequence[Platform] | None"], "list[Manifest]"]
 ABOUT = "Python and CA certificates from Debian packages"
 PYTHON = re.compile(r"(?:\./)?((?:usr/local|usr|opt/[^/]+)/bin/python3\.(\d+))\Z")
-CERTIFICATES = re.compile(r"(?:\./)?(?:etc/ssl/certs/ca-certificates\.crt|etc/ssl/cert\.pem|etc/pki/tls/certs/ca-bundle\.crt)\Z")
+CERTIFICATES = re.compile(
+    r"(?:\./)?(?:etc/ssl/certs/ca-certificates\.crt|etc/ssl/cert\.pem|etc/pki/tls/certs/ca-bundle\.crt)\Z"
+)
 
 
 def host_platform() -> Platform:
@@ -68,7 +70,9 @@ def resolve_base(
         with open_files(Path(base)) as files:
             found = import_layout(store, files)
     elif base.startswith((".", "/", "~")) or base.endswith((".tar", ".tar.gz")):
-        raise ImageError(f"no such file or directory: {base}", code="E403", place=Place(Path(base)), fix="check the path")
+        raise ImageError(
+            f"no such file or directory: {base}", code="E403", place=Place(Path(base)), fix="check the path"
+        )
     else:
         found = fetch(base, platforms)
         name = base
@@ -81,7 +85,11 @@ def _select(found: list[Manifest], platforms: Sequence[Platform] | None, base: s
     by_platform = {image.platform: image for image in reversed(found)}
     if platforms is None:
         host = host_platform()
-        return [by_platform.get(host) or found[0]] if host in by_platform or len(by_platform) == 1 else _select(found, [host], base)
+        return (
+            [by_platform.get(host) or found[0]]
+            if host in by_platform or len(by_platform) == 1
+            else _select(found, [host], base)
+        )
     missing = [str(platform) for platform in platforms if platform not in by_platform]
     if missing:
         raise ImageError(
@@ -130,7 +138,11 @@ def _look(store: Store, layers: Sequence[Layer]) -> dict[str, object]:
     certificates = musl = False
     for layer in layers:
         if layer.media_type.endswith("zstd"):
-            raise ImageError("the base has layers packed with zstd, which this Python cannot read", code="E403", fix="use another base")
+            raise ImageError(
+                "the base has layers packed with zstd, which this Python cannot read",
+                code="E403",
+                fix="use another base",
+            )
         with store.checked(layer.blob) as packed, tarfile.open(fileobj=packed, mode="r|*") as tar:
             for member in tar:
                 if (match := PYTHON.match(member.name)) is not None:
@@ -165,14 +177,18 @@ def make_base(store: Store, platform: Platform, progress: Progress) -> Manifest:
     try:
         entries = rootfs.collect(packages, version)
     except ValueError as error:
-        raise ImageError(f"the archive is not what was expected: {error}", code="E408", fix="give --base a reference") from error
+        raise ImageError(
+            f"the archive is not what was expected: {error}", code="E408", fix="give --base a reference"
+        ) from error
     layer = write_layer(
         store, entries, about=ABOUT, extra=_dotted(version), finish=lambda found: sourceless(found, python, version)
     )
     config = store.add(encode(_base_config(platform, layer, version)))
     document = store.add(encode(manifest(config, [layer], {})))
     size = sum(entry.size or len(entry.data or b"") for entry in entries)
-    progress("made", f"base: Python {_dotted(version)} for {platform}, {size / 1e6:.0f} MB", time.perf_counter() - began)
+    progress(
+        "made", f"base: Python {_dotted(version)} for {platform}, {size / 1e6:.0f} MB", time.perf_counter() - began
+    )
     store.keep("small", str(platform).replace("/", "-"), {"digest": document.digest, "size": document.size})
     return load_manifest(store, document)
 
@@ -198,7 +214,10 @@ def _base_config(platform: Platform, layer: Layer, version: tuple[int, int]) -> 
             "Cmd": [f"/usr/bin/python{_dotted(version)}"],
             "User": USER,
             "WorkingDir": "/",
-            "Labels": {"org.opencontainers.image.title": f"Python {_dotted(version)}", "org.opencontainers.image.description": ABOUT},
+            "Labels": {
+                "org.opencontainers.image.title": f"Python {_dotted(version)}",
+                "org.opencontainers.image.description": ABOUT,
+            },
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
         "history": [{"created": timestamp(), "created_by": "effe-tool base", "comment": ABOUT}],

@@ -7,12 +7,11 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..artifact import Artifact
 from ..errors import ImageError, Place
 from .application import Application, Target, read_application
-from .base import Fetch, Progress, host_platform
+from .base import Progress
 from .compiled import compile_entries, find_python
 from .config import INDEX, MANIFEST, Base, configuration, encode, index, manifest
 from .layer import Entry, Layer, write_layer
@@ -20,7 +19,7 @@ from .layout import Built, Manifest
 from .reference import tag_of
 from .store import Store
 
-__all__ = ["Image", "build_image", "labels_of"]
+__all__ = ["Image", "application_of", "build_image", "labels_of"]
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,14 @@ def build_image(store: Store, artifact: Artifact, bases: Sequence[Base], progres
     else:
         document = index([(image.blob, image.platform) for image in manifests], labels_of(artifact))
         built = Built(store.add(encode(document)), INDEX, tuple(manifests))
-    image = Image(artifact, tag_of(artifact.info.name, artifact.version, artifact.digest), built, tuple(bases), tuple(warnings))
-    progress("layers", ", ".join(layer.about for layer in manifests[0].layers[len(bases[0].layers) :]), time.perf_counter() - began)
+    image = Image(
+        artifact, tag_of(artifact.info.name, artifact.version, artifact.digest), built, tuple(bases), tuple(warnings)
+    )
+    progress(
+        "layers",
+        ", ".join(layer.about for layer in manifests[0].layers[len(bases[0].layers) :]),
+        time.perf_counter() - began,
+    )
     return image
 
 
@@ -88,7 +93,9 @@ def _one(store: Store, artifact: Artifact, base: Base, warnings: list[ImageError
     if not base.certificates:
         warnings.append(
             ImageError(
-                f"the base {base.name or ''} has no CA certificates: HTTPS calls out of the effe will fail".replace("  ", " "),
+                f"the base {base.name or ''} has no CA certificates: HTTPS calls out of the effe will fail".replace(
+                    "  ", " "
+                ),
                 code="E403",
                 fix="without --base the image stands on one that has them",
             )
@@ -113,6 +120,20 @@ def _opened(artifact: Artifact) -> zipfile.ZipFile:
 def _named(application: Application) -> list[tuple[str, list[Entry]]]:
     """Return the layers, lowest first: what changes least lies lowest."""
     return [("dependencies", application.dependencies), ("runtime", application.runtime), ("code", application.code)]
+
+
+def application_of(artifact: Artifact, base: Base) -> list[tuple[str, list[Entry]]]:
+    """Return the files of each layer with their content in memory, for who writes them elsewhere.
+
+    Raises:
+        ImageError: E402, E406.
+    """
+    with _opened(artifact) as archive:
+        application = read_application(archive, artifact.path, Target(base.version, base.platform.machine, base.libc))
+        return [
+            (about, [Entry(entry.name, data=entry.read(), mode=entry.mode) for entry in entries])
+            for about, entries in _named(application)
+        ]
 
 
 def _layer(store: Store, entries: list[Entry], base: Base, about: str, warnings: list[ImageError]) -> Layer:

@@ -38,7 +38,9 @@ def compile_entries(entries: list[Entry], python: str, version: tuple[int, int])
     # Sets of strings in compiled code have the order of their hashes before Python 3.11.
     environment = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
     try:
-        done = subprocess.run([python, "-S", str(WORKER)], input=question, capture_output=True, env=environment, cwd="/")
+        done = subprocess.run(
+            [python, "-S", str(WORKER)], input=question, capture_output=True, env=environment, cwd="/"
+        )
         tag, codes = marshal.loads(done.stdout)  # noqa: S302 our own process
     except (OSError, ValueError, EOFError, TypeError) as error:
         raise ImageError(f"{python} does not compile: {error}", code="E406", fix=f"{python} --version") from error

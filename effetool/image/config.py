@@ -13,7 +13,18 @@ from datetime import UTC, datetime
 from .layer import Layer, epoch
 from .store import Blob
 
-__all__ = ["Base", "CONFIG", "INDEX", "MANIFEST", "Platform", "configuration", "encode", "index", "manifest", "parse_platform"]
+__all__ = [
+    "CONFIG",
+    "INDEX",
+    "MANIFEST",
+    "Base",
+    "Platform",
+    "configuration",
+    "encode",
+    "index",
+    "manifest",
+    "parse_platform",
+]
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -95,9 +106,14 @@ def timestamp() -> str:
     return datetime.fromtimestamp(epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def start_of(base: Base) -> list[str]:
+    """Return what starts the effe: isolated, without `site`, and with nothing kept back of what it prints."""
+    return [base.python, "-I", "-S", "-u", "/app/__main__.py"]
+
+
 def configuration(base: Base, layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, object]:
     """Return the configuration of an effe's image on `base`, with `layers` above the base's own."""
-    start = [base.python, "-I", "-S", "-u", "/app/__main__.py"]
+    start = start_of(base)
     old = _object(base.config.get("config"))
     environment = old.get("Env") if isinstance(old.get("Env"), list) else []
     inherited = {key: value for key, value in _object(old.get("Labels")).items() if not key.startswith(OCI)}

@@ -25,9 +25,12 @@ SEEDS = ("libpython3-stdlib", "python3-minimal", "ca-certificates", "base-files"
 # Dependencies of those that serve scripts of packages, terminals, Kerberos for NIS, Berkeley databases: rootfs leaves
 # out the modules that would load them.
 LEFT_OUT = frozenset(
-    """awk cdebconf debconf debconf-2.0 dpkg gawk gcc-12-base gcc-13-base gcc-14-base libdb5.3 libdb5.3t64 libgdbm6
-    libgdbm-compat4 libncursesw6 libnsl2 libreadline8 libreadline8t64 libtinfo6 libtirpc-common libtirpc3 libtirpc3t64
-    mailcap mawk media-types mime-support openssl original-awk perl perl-base readline-common tar tzdata netbase""".split()
+    """
+    rozenset awk cdebconf debconf debconf-2.0 dpkg gawk gcc-12-base gcc-13-base gcc-14-base libdb5.3
+    libdb5.3t64 libgdbm6 libgdbm-compat4 libncursesw6 libnsl2 libreadline8 libreadline8t64 libtinfo6
+    libtirpc-common libtirpc3 libtirpc3t64 mailcap mawk media-types mime-support openssl
+    original-awk perl perl-base readline-common tar tzdata netbase
+    """.split()
 )
 ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
 FIRST = re.compile(r"[a-z0-9][a-z0-9.+-]*")
@@ -56,7 +59,9 @@ def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[l
         records = _closure(apt)
         python = _python(records)
         progress("fetch", f"{len(records)} Debian packages for {platform}")
-        folder = apt("apt-get", "download", *(f"{name}:{records[name]['Architecture']}" for name in records), fetch=True)
+        folder = apt(
+            "apt-get", "download", *(f"{name}:{records[name]['Architecture']}" for name in records), fetch=True
+        )
         files = {path.name.partition("_")[0]: path for path in Path(folder).glob("*.deb")}
         with ThreadPoolExecutor(4) as pool:
             packages = list(pool.map(lambda name: _unpack(records[name], files[name]), sorted(records)))
@@ -105,7 +110,9 @@ def _closure(apt: Callable[..., str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     wanted = list(SEEDS)
     while wanted:
-        records = [_fields(text) for text in apt("apt-cache", "show", "--no-all-versions", *wanted).split("\n\n") if text]
+        records = [
+            _fields(text) for text in apt("apt-cache", "show", "--no-all-versions", *wanted).split("\n\n") if text
+        ]
         for record in records:
             found.setdefault(record["Package"], record)
         needed = [name for record in records for name in _needs(record)]

@@ -110,7 +110,7 @@ def compress(store: Store, write: Callable[[IO[bytes]], object], *, about: str) 
     """Keep the tar that `write` writes as a gzipped layer."""
     with store.new() as packed:
         # mtime 0 and no file name: both would stand in gzip's header (RFC 1952 section 2.3).
-        with gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=packed, mtime=0) as zipped:  # type: ignore[arg-type]
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=packed, mtime=0) as zipped:
             plain = Writer(zipped)  # type: ignore[arg-type]
             write(plain)  # type: ignore[arg-type]
         blob = packed.blob

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 
 from ..errors import ImageError, Place
-from .config import INDEX, Platform, encode
+from .config import INDEX, MANIFEST, Base, Platform, encode, manifest
 from .layer import Layer, compress, epoch
 from .store import Blob, Store
 
@@ -122,7 +124,16 @@ def open_files(path: Path) -> Iterator[Files]:
         else:
             with tarfile.open(path) as tar:
                 yield _Tar(tar)
-    except (OSError, tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError) as error:
+    except (
+        OSError,
+        tarfile.TarError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        RecursionError,
+    ) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise ImageError(
             f"{path} is no image: {reason}",
@@ -167,7 +178,9 @@ def load_manifest(store: Store, blob: Blob) -> Manifest:
     layers = []
     for layer, diff_id in zip(document["layers"], diff_ids, strict=True):
         kind = str(layer["mediaType"])
-        layers.append(Layer(Blob(str(layer["digest"]), int(layer["size"])), str(diff_id), LAYER_TYPES.get(kind, kind), "base"))
+        layers.append(
+            Layer(Blob(str(layer["digest"]), int(layer["size"])), str(diff_id), LAYER_TYPES.get(kind, kind), "base")
+        )
     return Manifest(blob, platform_of(settings), config, tuple(layers))
 
 
@@ -222,7 +235,7 @@ def _import_saved(store: Store, files: Files, image: Mapping[str, object]) -> Ma
             layers.append(Layer(blob, diff_id, about="base"))
             continue
         with files.open(str(name)) as source:
-            layer = compress(store, lambda target, source=source: _inflate(source, target), about="base")
+            layer = compress(store, partial(_inflate, source), about="base")
         if layer.diff_id != diff_id:
             raise ValueError(f"the layer {name} has another digest than its configuration says")
         store.keep("tar", diff_id.partition(":")[2], {"digest": layer.blob.digest, "size": layer.blob.size})
@@ -271,11 +284,11 @@ def write_archive(
         _add(tar, "manifest.json", json.dumps(docker, sort_keys=True, separators=(",", ":")).encode())
         manifests = image.manifests if oci else (shown,)
         blobs: dict[str, Blob] = {}
-        for manifest in manifests:
-            for blob in (manifest.config, *(layer.blob for layer in manifest.layers)):
+        for one in manifests:
+            for blob in (one.config, *(layer.blob for layer in one.layers)):
                 blobs[blob.digest] = blob
         if oci:
-            blobs |= {blob.digest: blob for blob in (image.root, *(manifest.blob for manifest in manifests))}
+            blobs |= {blob.digest: blob for blob in (image.root, *(one.blob for one in manifests))}
         for digest in sorted(blobs):
             info = tarfile.TarInfo(_blob(digest))
             info.size, info.mtime, info.mode = blobs[digest].size, epoch(), 0o644
@@ -299,3 +312,22 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size, info.mtime, info.mode = len(data), epoch(), 0o644
     tar.addfile(info, io.BytesIO(data))
+
+
+def save(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file by way of one beside it, so that it is there whole or not at all. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def base_image(store: Store, base: Base) -> Built:
+    """Return a base as an image of its own."""
+    config = store.add(encode(base.config))
+    document = store.add(encode(manifest(config, base.layers, {})))
+    return Built(document, MANIFEST, (Manifest(document, base.platform, config, base.layers),))

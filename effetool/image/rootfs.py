@@ -93,7 +93,9 @@ def collect(packages: Iterable[Package], python: tuple[int, int]) -> list[Entry]
         Entry("usr/lib/ssl/cert.pem", link=f"/{BUNDLE}"),
         Entry("usr/lib/ssl/certs", link="/etc/ssl/certs"),
         Entry("usr/bin/python3", link=f"python{version}"),
-        Entry("etc/passwd", data=b"root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"),
+        Entry(
+            "etc/passwd", data=b"root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"
+        ),
         Entry("etc/group", data=b"root:x:0:\nnonroot:x:65532:\n"),
         Entry("etc/nsswitch.conf", data=b"passwd: files\ngroup: files\nhosts: files dns\n"),
         Entry("tmp", mode=0o1777),

@@ -36,9 +36,9 @@ def store_root(environ: Mapping[str, str] | None = None) -> Path:
     Where there is no home directory it is a directory of this process's own below the temporary one.
     """
     environ = os.environ if environ is None else environ
-    for base in (environ.get("XDG_CACHE_HOME", ""), os.path.join(environ.get("HOME", ""), ".cache")):
-        if os.path.isabs(base):
-            return Path(base) / "effe-tool" / "image"
+    for base in (Path(environ.get("XDG_CACHE_HOME", "")), Path(environ.get("HOME", ""), ".cache")):
+        if base.is_absolute():
+            return base / "effe-tool" / "image"
     return Path(tempfile.mkdtemp(prefix="effe-tool-image-"))
 
 
@@ -126,9 +126,11 @@ class Store:
             digest = writer.blob.digest
             if expected is not None and digest != expected:
                 raise ImageError(
-                    f"the bytes of {expected[:19]}… have another digest", code="E403", fix="fetch or save the image again"
+                    f"the bytes of {expected[:19]}… have another digest",
+                    code="E403",
+                    fix="fetch or save the image again",
                 )
-            os.replace(name, self.path(digest))
+            Path(name).replace(self.path(digest))
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -155,8 +157,8 @@ class Store:
         """Open a blob whose bytes are hashed as they are read, to its end, and checked when the block ends.
 
         Raises:
-            ImageError: E407 when they were damaged since they were kept: the blob is removed, so the next build makes it
-                again. What was done with them must be thrown away.
+            ImageError: E407 when they were damaged since they were kept: the blob is removed, and the next
+                build makes it again. What was done with them must be thrown away.
         """
         path = self.path(blob.digest)
         with path.open("rb") as file:
@@ -179,10 +181,17 @@ class Store:
         number, name = tempfile.mkstemp(dir=self.root, prefix=".new-")
         with os.fdopen(number, "w") as file:
             json.dump(value, file)
-        os.replace(name, self.root / "records" / f"{kind}-{key}.json")
+        Path(name).replace(self.root / "records" / f"{kind}-{key}.json")
+
+    def forget(self, kind: str, key: str) -> None:
+        """Remove a record."""
+        (self.root / "records" / f"{kind}-{key}.json").unlink(missing_ok=True)
 
 
 def _unusable(root: Path, why: str) -> ImageError:
     return ImageError(
-        f"cannot keep blobs in {root}: {why}", code="E407", place=Place(root), fix="XDG_CACHE_HOME=DIR effe-tool image …"
+        f"cannot keep blobs in {root}: {why}",
+        code="E407",
+        place=Place(root),
+        fix="XDG_CACHE_HOME=DIR effe-tool image …",
     )
