@@ -28,7 +28,7 @@ LIB = "app/lib"
 # What pex and the builder put into a .pex for its own start.
 BOOT = ("__main__.py", "PEX-INFO", ".bootstrap/", "__pex__/", "__effe__/", ".layout.json")
 WHEEL = re.compile(r"[^-/]+-[^-/]+(?:-\d[^-/]*)?-(?P<python>[^-/]+)-(?P<abi>[^-/]+)-(?P<platform>[^-/]+)\.whl\Z")
-MAIN = '''"""Start the effe: the interpreter runs isolated, so that these two are all it finds besides its own library."""
+MAIN = '''"""Start the effe: the interpreter runs isolated, so that these two are all it finds beside its library."""
 
 import sys
 

@@ -25,13 +25,14 @@ SEEDS = ("libpython3-stdlib", "python3-minimal", "ca-certificates", "base-files"
 # Dependencies of those that serve scripts of packages, terminals, Kerberos for NIS, Berkeley databases: rootfs leaves
 # out the modules that would load them.
 LEFT_OUT = frozenset(
-    """
-    rozenset awk cdebconf debconf debconf-2.0 dpkg gawk gcc-12-base gcc-13-base gcc-14-base libdb5.3
-    libdb5.3t64 libgdbm6 libgdbm-compat4 libncursesw6 libnsl2 libreadline8 libreadline8t64 libtinfo6
-    libtirpc-common libtirpc3 libtirpc3t64 mailcap mawk media-types mime-support openssl
-    original-awk perl perl-base readline-common tar tzdata netbase
-    """.split()
-)
+    (
+        "awk", "cdebconf", "debconf", "debconf-2.0", "dpkg", "gawk", "gcc-12-base", "gcc-13-base",
+        "gcc-14-base", "libdb5.3", "libdb5.3t64", "libgdbm6", "libgdbm-compat4", "libncursesw6", "libnsl2",
+        "libreadline8", "libreadline8t64", "libtinfo6", "libtirpc-common", "libtirpc3", "libtirpc3t64",
+        "mailcap", "mawk", "media-types", "mime-support", "openssl", "original-awk", "perl", "perl-base",
+        "readline-common", "tar", "tzdata", "netbase",
+    )
+)  # fmt: skip
 ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
 FIRST = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
