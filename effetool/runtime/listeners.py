@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 # systemd's sd_listen_fds(3): the first descriptor that is handed over.
 _FIRST = 3
+# The Unix sockets this process has bound, with their inodes.
+_files: dict[str, int] = {}
 
 
 class ListenError(Exception):
@@ -51,12 +53,22 @@ def listen(sockets: list[socket.socket]) -> None:
             raise _explained(error, _host(listener), _port(listener)) from None
 
 
+def listening(listener: socket.socket) -> bool:
+    """Return whether a socket takes connections already, as an inherited one does."""
+    return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
 def close(sockets: list[socket.socket]) -> None:
-    """Close the sockets, and remove the file of a Unix socket if it is still ours."""
+    """Close the sockets, and remove the file of a Unix socket that this process has bound."""
     for listener in sockets:
-        if listener.family == socket.AF_UNIX and listener.fileno() >= 0:
-            _unlink_own(listener)
         listener.close()
+    while _files:
+        path, inode = _files.popitem()
+        try:
+            if os.stat(path).st_ino == inode:  # else it is that of a successor
+                os.unlink(path)
+        except OSError:
+            pass
 
 
 def address(listener: socket.socket, scheme: str = "http") -> str:
@@ -162,6 +174,7 @@ def _unix(path: str) -> socket.socket:
     try:
         _remove_stale(path)
         listener.bind(path)
+        _files[path] = os.stat(path).st_ino
         _prepare(listener)
     except OSError as error:
         listener.close()
@@ -190,15 +203,6 @@ def _remove_stale(path: str) -> None:
         except OSError:  # a full backlog, or not ours to ask: it is alive
             pass
     raise ListenError(f"-unix {path}: another process listens there; stop it, or choose another path")
-
-
-def _unlink_own(listener: socket.socket) -> None:
-    path = listener.getsockname()
-    try:
-        if isinstance(path, str) and path and stat.S_ISSOCK(os.stat(path).st_mode):
-            os.unlink(path)
-    except OSError:
-        pass
 
 
 def _host(listener: socket.socket) -> str:

@@ -123,6 +123,8 @@ class Process:
 
         thread = threading.Thread(target=work, name="effe-serve", daemon=True)
         thread.start()
+        while not self.server.ready and thread.is_alive():
+            time.sleep(0.001)  # the thread's first steps; what says "ready" must be true
         self.startup = age()
         return thread
 

@@ -141,6 +141,13 @@ class Server(HTTPServer):
         except RuntimeError:
             pass  # it knows
 
+    def listen(self, sock: socket.socket) -> Listener:
+        """Take the connections of one more listening socket, until the returned listener is closed. From any thread."""
+        listener = Listener(sock, self)
+        self._listeners.append(listener)
+        self.wake()
+        return listener
+
     def adopt(self, sock: Any, address: Any) -> None:
         """Serve a socket that is connected already; it is the server's from here on. From any thread."""
         Connection(sock, address, self).park(IDLE, READ)

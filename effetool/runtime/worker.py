@@ -18,6 +18,7 @@ from .signals import Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .accept import Listener
     from .flags import Settings
     from .info import Info
     from .log import Log
@@ -25,27 +26,28 @@ if TYPE_CHECKING:
 VARIABLE = "EFFE_WORKER"
 
 
-def environment(number: int, sockets: list[socket.socket], control: socket.socket) -> str:
+def environment(number: int, sockets: list[list[socket.socket]], control: socket.socket) -> str:
     """Write the value of EFFE_WORKER."""
-    return ":".join([str(number), ",".join(str(listener.fileno()) for listener in sockets), str(control.fileno())])
+    each = "/".join(",".join(str(listener.fileno()) for listener in listeners) for listeners in sockets)
+    return f"{number}:{each}:{control.fileno()}"
 
 
 def work(settings: Settings, known: Info, log: Log) -> int:
     """Serve until the parent ends it, or ends; return the exit code."""
-    _, descriptors, control = os.environ.pop(VARIABLE).split(":")
+    number, descriptors, control = os.environ.pop(VARIABLE).split(":")
     try:
-        sockets = [_adopt(int(descriptor)) for descriptor in descriptors.split(",")]
+        sockets = [[_adopt(int(one)) for one in group.split(",")] for group in descriptors.split("/")]
         parent = _adopt(int(control))
     except (OSError, ValueError):
         return failed(log, f"{VARIABLE} is for the parent of -workers to set")
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    process = Process(settings, known, log, sockets)
+    process = Process(settings, known, log, sockets[int(number)])
     code = process.prepare()
     if code:
         return code
     thread = process.begin(signals)
     ready = Readiness(lambda: process.server.ready, process.effe.ready)
-    threading.Thread(target=_obey, args=(parent, process, ready), name="effe-parent", daemon=True).start()
+    threading.Thread(target=_obey, args=(parent, process, ready, sockets), name="effe-parent", daemon=True).start()
     # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a
     # worker.
     attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
@@ -61,14 +63,22 @@ def _adopt(descriptor: int) -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
-def _obey(parent: socket.socket, process: Process, ready: Readiness) -> None:
-    """Answer the parent until it is gone."""
+def _obey(parent: socket.socket, process: Process, ready: Readiness, sockets: list[list[socket.socket]]) -> None:
+    """Do what the parent says until it is gone: `status`, `help N` (accept for worker N, which is dead), `leave N`."""
     parent.setblocking(True)
+    helped: dict[int, list[Listener]] = {}
     try:
         parent.sendall(b"ready\n")
         with parent.makefile("rb") as lines:
-            for _ in lines:  # there is only one question
-                parent.sendall(_status(process, ready()))
+            for line in lines:
+                word, _, number = line.partition(b" ")
+                if word == b"help" and int(number) not in helped:
+                    helped[int(number)] = [process.server.listen(each) for each in sockets[int(number)]]
+                elif word == b"leave":
+                    for listener in helped.pop(int(number), ()):
+                        listener.close()
+                elif word == b"status\n":
+                    parent.sendall(_status(process, ready()))
     except OSError:
         pass
     process.server.shutdown()

@@ -59,10 +59,10 @@ class Worker:
         """Send it a signal; harmless when it has just ended (it is not reaped yet, so the pid is still its own)."""
         os.kill(self.pid, number)
 
-    def ask(self) -> None:
-        """Ask for its status; the answer comes to `Workers.hear`."""
+    def tell(self, words: str) -> None:
+        """Say something to it (worker.py). The answer to `status` comes to `Workers.hear`."""
         try:
-            self.control.send(b"status\n")
+            self.control.send(f"{words}\n".encode())
         except OSError:  # it is ending
             pass
 
@@ -148,7 +148,7 @@ class Workers:
             if self.idle.over(self.total()):
                 self.stop("idle")
             for worker in self.alive.values():
-                worker.ask()  # for the next time
+                worker.tell("status")  # for the next time
 
     def stop(self, reason: str) -> None:
         """Let every worker drain; called again, it means now."""
@@ -170,11 +170,11 @@ class Workers:
     def start(self, number: int, old: Worker | None = None) -> None:
         """Start a worker with the sockets of this number."""
         ours, theirs = socket.socketpair()
-        handed = [*self.sockets[number], theirs]
+        handed = [theirs, *(listener for each in self.sockets for listener in each)]
         for each in handed:
             os.set_inheritable(each.fileno(), True)
         try:
-            environ = {**self.environ, VARIABLE: environment(number, self.sockets[number], theirs)}
+            environ = {**self.environ, VARIABLE: environment(number, self.sockets, theirs)}
             pid = os.posix_spawn(self.command[0], self.command, environ)
         except OSError as error:  # no memory, or the file is just being replaced
             ours.close()
@@ -182,9 +182,9 @@ class Workers:
             self.failed(number, old)
             return
         finally:
+            for each in handed:
+                os.set_inheritable(each.fileno(), False)
             theirs.close()
-            for listener in self.sockets[number]:
-                os.set_inheritable(listener.fileno(), False)
         ours.setblocking(False)
         worker = Worker(number, pid, ours, old)
         with self.lock:
@@ -235,6 +235,14 @@ class Workers:
             pause = self.pauses[number]
             self.pauses[number] = min(_LONGEST, 2 * pause or _PAUSE)
             self.due[number] = time.monotonic() + pause
+            if self.sockets[number] is not self.sockets[number - 1]:
+                self.tell(f"help {number}")  # who waits at its socket, and who comes
+
+    def tell(self, words: str) -> None:
+        """Say something to every worker that is ready."""
+        for worker in self.alive.values():
+            if worker.state == "ready":
+                worker.tell(words)
 
     def exchange(self) -> None:
         """Start the successor of the next worker of a reload."""
@@ -279,6 +287,7 @@ class Workers:
         if old is not None and old.pid in self.alive:
             old.state = "leaving"
             old.send(signal.SIGTERM)
+        self.tell(f"leave {worker.number}")
         if self.roll:
             self.exchange()
         elif old is not None:
@@ -301,7 +310,7 @@ class Workers:
             asked = [worker for worker in self.alive.values() if worker.state != "starting"]
             before = {worker: worker.answers for worker in asked}
             for worker in asked:
-                worker.ask()
+                worker.tell("status")
             self.lock.wait_for(
                 lambda: all(w.answers > before[w] or w.pid not in self.alive for w in asked), timeout=_PATIENCE
             )
@@ -334,13 +343,28 @@ def supervise(settings: Settings, known: Info, log: Log) -> int:
     count = settings.workers or cpus()
     sockets: list[list[socket.socket]] = []
     try:
-        sockets = [listeners.bind(settings, os.environ)] * count
+        sockets = _sockets(settings, count)
         return Workers(settings, known, log, sockets).run()
     except listeners.ListenError as error:
         return failed(log, str(error))
     finally:
-        for each in sockets[:1]:
+        for each in sockets:
             listeners.close(each)
+
+
+def _sockets(settings: Settings, count: int) -> list[list[socket.socket]]:
+    """Bind the port once for each worker (SO_REUSEPORT), so that the kernel spreads connections over them.
+
+    With one socket for all, the worker that wakes first takes every connection of a burst, and keeps it (measured: 99 %
+    of the requests of 64 connections). A Unix socket and an inherited one are shared all the same: there is only one.
+    """
+    first = listeners.bind(settings, os.environ)
+    if settings.unix is not None or listeners.listening(first[0]) or not hasattr(socket, "SO_REUSEPORT"):
+        return [first] * count
+    # Bound once without the option: else a second effe on the same port would join in, instead of being told.
+    port = first[0].getsockname()[1]
+    listeners.close(first)
+    return [listeners.tcp(settings.host, port, reuse_port=True) for _ in range(count)]
 
 
 def command() -> list[str]:

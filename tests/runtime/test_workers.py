@@ -1,0 +1,216 @@
+"""Several workers under a parent (effetool/runtime/workers.py and worker.py)."""
+
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc"),
+]
+
+EFFE = """
+import os, pathlib, threading, time
+INFO = {"name": "hello", "version": "1.0"}
+def init():
+    with open("inits", "a") as file:
+        file.write(str(os.getpid()) + "\\n")
+def run(context, error, response, request):
+    if request.path == "/die":
+        os._exit(9)
+    if request.path == "/wait":
+        pathlib.Path("waiting").touch()
+        while not os.path.exists("go"):
+            time.sleep(0.005)
+    response.write("1 " + str(os.getpid()))
+"""
+
+
+def asked(running, count=200):
+    """Ask on many connections; return who answered how often."""
+    answers = {}
+    for _ in range(count):
+        status, text = running.get()
+        assert status == 200
+        answers[text] = answers.get(text, 0) + 1
+    return answers
+
+
+def children(running):
+    """The pids of its workers."""
+    pid = running.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def until(condition):
+    """Wait for a condition that has no event to wait for."""
+    pause = threading.Event()
+    for _ in range(6000):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not come about")
+
+
+class Load:
+    """Clients that ask all the time, each request on a new connection or all on one; `failed` is what went wrong."""
+
+    def __init__(self, running, clients=4):
+        self.running, self.failed, self.answers = running, [], []
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _work(self):
+        while not self._end.is_set():
+            try:
+                status, text = self.running.get()
+                self.answers.append(text)
+                if status != 200:
+                    self.failed.append(status)
+            except OSError as error:
+                self.failed.append(repr(error))
+
+
+def test_each_worker_runs_init_and_answers(serve, tmp_path):
+    """The kernel spreads the connections over them; they end together."""
+    running = serve(EFFE, "-workers", "2")
+    inits = (tmp_path / "inits").read_text().split()
+    assert sorted(map(int, inits)) == sorted(children(running))
+    answers = asked(running)
+    assert sorted(answers) == sorted(f"1 {pid}" for pid in inits)
+    assert min(answers.values()) > 20
+    assert running.stop() == 0
+    assert [record["message"] for record in running.records] == ["hello 1.0 is ready", "stopping", "stopped"]
+
+
+def test_a_worker_that_dies_is_replaced_and_the_others_answer_on(serve):
+    """SIGKILL loses what the worker held, nothing else: whoever comes meanwhile is served."""
+    running = serve(EFFE, "-workers", "2")
+    first = children(running)
+    with Load(running) as load:
+        until(lambda: len(load.answers) > 20)
+        os.kill(first[0], signal.SIGKILL)
+        record = running.record("a worker died")
+        assert (record["pid"], record["exit_code"]) == (first[0], -9)
+        until(lambda: len(children(running)) == 2 and first[0] not in children(running))
+        count = len(load.answers)
+        until(lambda: len(load.answers) > count + 100)
+    assert len(load.failed) <= 4, "one for each client at most: those that the dead worker held"
+    assert first[1] in children(running)
+
+
+def test_a_worker_that_dies_again_and_again_waits_longer(serve):
+    """A crash in a loop must not burn the machine; meanwhile the other worker takes its connections."""
+    running = serve(EFFE, "-workers", "2")
+    for _ in range(4):
+        with pytest.raises(OSError):
+            running.get("/die")
+    for _ in range(50):
+        assert running.get()[0] == 200
+    assert running.record("a worker died", 4)
+    assert running.stop() == 0
+
+
+def test_sighup_brings_the_new_file_without_losing_a_request(serve, tmp_path):
+    """Worker by worker: the new one answers before the old one drains."""
+    running = serve(EFFE, "-workers", "2")
+    old = children(running)
+    with Load(running) as load:
+        until(lambda: len(load.answers) > 20)
+        (tmp_path / "logic.py").write_text(EFFE.replace('"1 "', '"2 "'))
+        running.signal(signal.SIGHUP)
+        running.record("reloaded")
+        until(lambda: not set(old) & set(children(running)))
+        count = len(load.answers)
+        until(lambda: len(load.answers) > count + 50)
+    assert load.failed == []
+    assert {answer[0] for answer in load.answers[count + 10 :]} == {"2"}
+    assert running.stop() == 0
+
+
+def test_a_new_file_that_does_not_start_changes_nothing(serve, tmp_path):
+    """The old workers go on, and the log says why."""
+    running = serve(EFFE, "-workers", "2")
+    old = children(running)
+    (tmp_path / "logic.py").write_text("def run(context, error, response, request): pass\nimport no_such_module\n")
+    running.signal(signal.SIGHUP)
+    running.record("not reloaded")
+    assert "no_such_module" in running.record("cannot be imported")["error"]
+    assert sorted(children(running)) == sorted(old)
+    assert running.get()[0] == 200
+
+
+def test_workers_leave_when_their_parent_is_killed(serve, tmp_path):
+    """They answer what they hold, and free the port."""
+    running = serve(EFFE, "-workers", "2")
+    workers = children(running)
+    with running.connect() as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        until((tmp_path / "waiting").exists)
+        running.process.kill()
+        running.process.wait(60)
+        (tmp_path / "go").touch()
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+    until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", running.port)) != 0
+
+
+def test_an_effe_that_does_not_start_ends_the_parent(serve):
+    """The first start is a test: exit 1, and no loop."""
+    running = serve(EFFE.replace("def init():", "def init():\n    {}['url']"), "-workers", "2", ready=False)
+    assert running.end() == 1
+    assert "url" in running.record("init() failed")["error"]
+
+
+def test_metrics_are_summed_and_shown_for_each_worker(serve):
+    """On one admin port; what a dead worker has counted stays in the sum."""
+    running = serve(EFFE, "-workers", "2", "-admin", "127.0.0.1:0")
+    asked(running, 40)
+    page = running.get("/metrics", running.admin)[1]
+    assert 'effe_requests_total{code="2xx"} 40\n' in page
+    each = re.findall(r'effe_worker_requests_total\{worker="\d",code="2xx"\} (\d+)\n', page)
+    assert len(each) == 2 and sum(map(int, each)) == 40
+    old = children(running)
+    running.signal(signal.SIGHUP)
+    running.record("reloaded")
+    until(lambda: not set(old) & set(children(running)))
+    asked(running, 10)
+    assert 'effe_requests_total{code="2xx"} 50\n' in running.get("/metrics", running.admin)[1]
+    assert running.get("/ready", running.admin) == (200, "ready\n")
+
+
+def test_one_unix_socket_is_shared(serve, tmp_path):
+    """There is only one: whichever worker wakes takes the connection."""
+    running = serve(EFFE, "-workers", "2", "-unix", "s.sock")
+    for _ in range(10):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s.sock"))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            assert b" 200 OK" in client.makefile("rb").read()
+    assert running.stop() == 0
+    assert not (tmp_path / "s.sock").exists()
+
+
+def test_a_busy_port_is_told_though_workers_share_theirs(serve):
+    """SO_REUSEPORT would let a second effe join in silently."""
+    running = serve(EFFE, "-workers", "2")
+    second = serve(EFFE, "-workers", "2", "-port", str(running.port), ready=False)
+    assert second.end() == 1
+    assert "is taken by" in second.record("is taken")["message"]
