@@ -106,7 +106,8 @@ def _environment(cache: Cache, environ: Mapping[str, str] | None = None) -> dict
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.startswith(("PEX", "PIP_", "PYTHON", "SOURCE_DATE_EPOCH"))
+        # pex writes where XDG_CACHE_HOME has its cache into what it makes: a path of this machine.
+        if not name.startswith(("PEX", "PIP_", "PYTHON", "SOURCE_DATE_EPOCH", "XDG_CACHE_HOME"))
     }
     if cache.root is not None:
         kept["PEX_ROOT"] = str(cache.root / "pex")

@@ -8,10 +8,11 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from ..errors import BuildError, Place
 
-__all__ = ["ask_info", "measure_start"]
+__all__ = ["ask_info", "measure_start", "start_once"]
 
 TIMEOUT = 60.0
 STARTS = 5
@@ -66,14 +67,29 @@ def measure_start(path: Path) -> float:
     return min(_start(path) for _ in range(STARTS))
 
 
-def _start(path: Path) -> float:
+def start_once(path: Path, variables: Mapping[str, str], errors: IO[bytes]) -> float:
+    """Start the artefact with further variables, its standard error to a file; return the seconds to its first answer.
+
+    Raises:
+        BuildError: E137 when it does not answer.
+    """
+    return _start(path, {**_environment(), **variables}, errors)
+
+
+def _start(
+    path: Path, environment: Mapping[str, str] | None = None, stderr: IO[bytes] | int = subprocess.PIPE
+) -> float:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = ["/bin/sh", str(path.resolve()), "-host", "127.0.0.1", "-port", str(port)]
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment()
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env=environment or _environment(),
     )
     try:
         while time.perf_counter() - started < TIMEOUT and process.poll() is None:
@@ -89,7 +105,7 @@ def _start(path: Path) -> float:
     finally:
         process.kill()
         _, errors = process.communicate()
-    said = errors.decode(errors="replace").strip().splitlines()
+    said = (errors or b"").decode(errors="replace").strip().splitlines()
     raise BuildError(
         f"the built file does not start: {said[-1] if said else 'no answer'}", code="E137", fix=f"{path} -port 8080",
         notes=tuple(said[-20:]),

@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "image": ("docker", "d"),
     "base": (),
     "info": (),
+    "inspect": (),
+    "diff": (),
     "explain": (),
 }
 

@@ -23,7 +23,17 @@ def info(
 
         from ..project import find_one
 
-        found = find_one(path).info
+        if path is not None and path.is_file() and path.suffix != ".py":
+            from ..artifact import read_artifact
+
+            artifact = read_artifact(path)
+            found = artifact.info
+            if verbose:
+                for key, value in artifact.facts.items():
+                    if isinstance(value, (str, int)) and key not in ("info", "inputs"):
+                        console.detail(f"{key}: {value}")
+        else:
+            found = find_one(path).info
         if found.problem is not None:
             console.warning(found.problem)
         sys.stdout.buffer.write(found.text.encode() + b"\n")  # JSON is UTF-8 (RFC 8259, 8.1), whatever the locale

@@ -1,0 +1,57 @@
+"""`effe-tool diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import plain
+from .options import Json, Quiet, Traceback, Verbose, reporting
+
+if TYPE_CHECKING:
+    from ..builder.comparison import Difference
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(help="A .pex built by effe-tool.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Another.", show_default=False)],
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Show in what two built files differ: INFO, files, dependencies, what made them. Exit 1 when they differ."""
+    with reporting(quiet, verbose, json, traceback) as console:
+        import dataclasses
+
+        from ..builder.comparison import compare
+
+        found = compare(first, second)
+        console.document(
+            {
+                "identical": found.identical,
+                "differences": [dataclasses.asdict(difference) for difference in found.differences],
+            }
+        )
+        for difference in found.differences:
+            console.result(_line(difference, verbose))
+        if found.identical:
+            console.write(f"identical: sha256 {found.first.artifact.digest}")
+        elif not found.differences:
+            console.write("the same inputs, and other bytes: effe-tool build --check tells which")
+        if not found.identical:
+            raise typer.Exit(1)
+
+
+def _line(difference: Difference, verbose: bool) -> str:
+    before, after = (_shown(value, difference.kind, verbose) for value in (difference.before, difference.after))
+    sign = "+" if difference.before is None else "-" if difference.after is None else "~"
+    change = after if difference.before is None else before if difference.after is None else f"{before} → {after}"
+    return f"{sign} {difference.kind} {plain(difference.name)}  {change}"
+
+
+def _shown(value: str | None, kind: str, verbose: bool) -> str:
+    text = plain(value or "")
+    return text[:12] if kind == "file" and not verbose else text
