@@ -23,7 +23,7 @@ def info(
 
         from ..project import find_one
 
-        if path is not None and path.is_file() and path.suffix != ".py":
+        if path is not None and path.is_file() and path.suffix == ".pex":
             from ..artifact import read_artifact
 
             artifact = read_artifact(path)
