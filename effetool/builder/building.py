@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -127,7 +128,8 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     told = json.dumps([facts, modes, sorted(pythons), others], sort_keys=True)
     inputs = hashlib.sha256((pack.tool_digest() + told).encode()).hexdigest()
     facts["inputs"] = inputs
-    contents = pack.Contents(info, project.module, files, python, pythons, facts, extra, _date(epoch))
+    targets, native = _machines(resolution)
+    contents = pack.Contents(info, project.module, files, python, pythons, facts, extra, _date(epoch), targets, native)
     target = _target(project, info, options, folder, inputs)
     return Prepared(project, info, contents, resolution, inputs, target)
 
@@ -211,6 +213,19 @@ def _base_arguments(prepared: Prepared) -> tuple[list[Path], list[str], list[str
     local = resolution.targets == (this_target(),)
     flags = [] if local else [f"--complete-platform={target.pex}" for target in resolution.targets]
     return [one.wheel for one in resolution.distributions], resolution.pinned, flags
+
+
+def _machines(resolution: Resolution | None) -> tuple[frozenset[int] | None, tuple[str, str, bool] | None]:
+    """Return the minors that the wheels were chosen for and the machine they are for; see `pack.Contents`."""
+    if resolution is None:
+        return frozenset(), None
+    from .target import this_target
+
+    if resolution.targets != (this_target(),):
+        return (None, None) if resolution.native else (frozenset(t.python[1] for t in resolution.targets), None)
+    library = this_target().platform.library == "glibc"
+    native = (sys.platform, os.uname().machine, library) if resolution.native else None
+    return frozenset({this_target().python[1]}), native
 
 
 def _bundled(prepared: Prepared) -> str:
@@ -333,8 +348,6 @@ def _pythons() -> Mapping[int, Path]:
 
 
 def _minor() -> str:
-    import sys
-
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 

@@ -187,8 +187,7 @@ def boot(section: bytes) -> None:
     sys.excepthook = _excepthook
     home = path
     if facts["unpack"] is not None:
-        home = unpack(path, facts["unpack"])
-        sys.path.append(home)
+        home = _unpacked(path, facts["unpack"], called)
     if compiled:
         importer = Importer(path, home, facts["index"], code)
         at = len(sys.meta_path) - 1
@@ -199,8 +198,120 @@ def boot(section: bytes) -> None:
     sys.exit(__import__("effetool.runtime.__main__", None, None, ["main"]).main())
 
 
-def unpack(path: str, facts: Any) -> str:
-    raise NotImplementedError
+def _unpacked(path: str, facts: Any, called: str) -> str:
+    """Put what cannot be imported from a zip where it can, once; returns where the author's own files are.
+
+    Where nothing may be written, pure Python is imported from the .pex itself and data is read from there.
+    """
+    if facts["native"] is not None and list(facts["native"]) != _machine():
+        _pex(called)  # it says which platforms there are wheels for
+    name = f"{facts['key']}-{sys.implementation.cache_tag}-{os.uname().machine}"
+    why = None
+    for base in _places():
+        try:
+            folder = _unpack(path, facts, base, name)
+        except OSError as error:
+            why = error
+            continue
+        if facts["deps"]:
+            sys.path.append(folder + "/deps")
+        return folder + "/own" if facts["own"] else path
+    if facts["native"] is not None:
+        print(f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory", file=sys.stderr)
+        sys.exit(1)
+    sys.path.extend(f"{path}/{prefix[:-1]}" for prefix in facts["deps"])
+    return path
+
+
+def _machine() -> list[Any]:
+    try:
+        library = os.confstr("CS_GNU_LIBC_VERSION")
+    except (ValueError, OSError):
+        library = None
+    return [sys.platform, os.uname().machine, bool(library)]
+
+
+def _places() -> Any:
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    home = os.environ.get("HOME", "")
+    if cache.startswith("/"):
+        yield cache + "/effe"
+    elif home.startswith("/"):
+        yield home + "/.cache/effe"
+    yield f"{os.environ.get('TMPDIR') or '/tmp'}/effe-{os.getuid()}"  # noqa: S108
+
+
+def _own(folder: str) -> bool:
+    """Tell whether a directory is this user's and no other may write to it; no link is followed."""
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return False
+    if found.st_mode & 0o170000 != 0o040000 or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PermissionError(1, "it belongs to another user or others may write to it", folder)
+    return True
+
+
+def _unpack(path: str, facts: Any, base: str, name: str) -> str:
+    """Return the unpacked folder below `base`, making it when it is not there whole.
+
+    It is written beside and renamed: another start sees all of it or none, and what a killed one left is never used.
+    """
+    folder = f"{base}/{name}"
+    if _own(base) and _own(folder):
+        return folder
+    os.makedirs(base, 0o700, exist_ok=True)
+    _own(base)
+    import fcntl
+    import shutil
+    import time
+    import zipimport
+
+    lock = os.open(f"{base}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of many first starts one unpacks; the others wait for it
+        if _own(folder):
+            return folder
+        for entry in os.listdir(base):
+            if ".new-" in entry and time.time() - os.lstat(f"{base}/{entry}").st_mtime > 600:
+                shutil.rmtree(f"{base}/{entry}", ignore_errors=True)
+        beside = f"{folder}.new-{os.getpid()}"
+        shutil.rmtree(beside, ignore_errors=True)
+        os.mkdir(beside, 0o700)
+        try:
+            archive = zipimport.zipimporter(path)
+            made = {beside}
+            for entry in archive._files:  # type: ignore[attr-defined]
+                for prefix in facts["deps"]:
+                    if entry.startswith(prefix):
+                        _write(f"{beside}/deps/{entry[len(prefix) :]}", archive.get_data(entry), made)
+                if entry in facts["own"]:
+                    _write(f"{beside}/own/{entry}", archive.get_data(entry), made)
+            code = f"__effe__/{sys.implementation.cache_tag}.pyc"
+            if facts["deps"] and code in archive._files:  # type: ignore[attr-defined]
+                head = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
+                for entry, data in marshal.loads(archive.get_data(code)):
+                    parent, _, module = entry.rpartition("/")
+                    target = f"{parent}/__pycache__/{module[:-3]}.{sys.implementation.cache_tag}.pyc"
+                    _write(f"{beside}/deps/{target}", head + data, made)
+            os.rename(beside, folder)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    finally:
+        os.close(lock)
+    return folder
+
+
+def _write(path: str, data: bytes, made: set[str]) -> None:
+    if path.endswith("/"):
+        return
+    parent = path.rpartition("/")[0]
+    if parent not in made:
+        os.makedirs(parent, 0o700, exist_ok=True)
+        made.add(parent)
+    with open(path, "wb") as file:
+        file.write(data)
 
 
 boot(globals()["data"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +46,9 @@ class Contents:
         facts: what the artefact says of itself.
         extra: further files of the tool's, by name: lock, SBOM.
         date: MS-DOS time and date of the entries.
+        targets: minors whose wheels are inside, empty for any; None when there are wheels for several targets, of which
+            only pex's boot knows how to choose.
+        native: the machine that the wheels are for, None when they are for any.
     """
 
     info: Info
@@ -55,6 +59,8 @@ class Contents:
     facts: Mapping[str, object]
     extra: Mapping[str, bytes]
     date: tuple[int, int]
+    targets: frozenset[int] | None = frozenset()
+    native: tuple[str, str, bool] | None = None
 
 
 @lru_cache(maxsize=1)
@@ -105,7 +111,8 @@ def write(out: BinaryIO, contents: Contents, base: bytes, cache: Cache) -> int:
     intervals = boot.versions(contents.python)
     taken = boot.minors(intervals)
     loader = (files(__package__) / "loader.py").read_bytes()
-    told = {"versions": intervals, "unpack": None}
+    unpack = _unpack(contents, base)
+    told = {"versions": intervals, "unpack": unpack}
 
     modules = [(path, data) for path, data in system.items() if path.endswith(".py")]
     modules += [(path, file.data) for path, file in author.items() if file.data is not None and path.endswith(".py")]
@@ -118,6 +125,9 @@ def write(out: BinaryIO, contents: Contents, base: bytes, cache: Cache) -> int:
         minor: (writer.add(f"__effe__/cpython-3{minor}.code", data, store=True), len(data))
         for minor, data in sections.items()
     }
+    if unpack is not None and unpack["deps"]:
+        for minor, data in _bytecode(contents, base, cache).items():
+            writer.add(f"__effe__/cpython-3{minor}.pyc", data)
     writer.add("__effe__/boot.json", json.dumps(told, sort_keys=True).encode())
     writer.add(
         BUILD_RECORD,
@@ -142,8 +152,42 @@ def write(out: BinaryIO, contents: Contents, base: bytes, cache: Cache) -> int:
     size = writer.close()
     out.seek(0)
     title = " ".join(filter(None, (contents.info.name or contents.module, contents.info.version)))
+    targets = contents.targets
+    # None: only pex's boot can choose among wheels for several targets.
+    taken = [] if targets is None else sorted(taken, key=lambda minor: minor not in targets)
     out.write(boot.header(title, f"CPython {contents.python}", taken, places, source))
     return size
+
+
+def _unpack(contents: Contents, base: bytes) -> dict[str, object] | None:
+    """Return what the loader has to make files of: distributions, and data that the author opens by `__file__`."""
+    deps = sorted(
+        {f".deps/{e.name.split('/')[1]}/" for e in archive.entries(base) if e.name.startswith(".deps/")} - {".deps//"}
+    )
+    own: list[str] = []
+    if any(not f.name.endswith(".py") for f in contents.files) and any(
+        f.data is not None and f.name.endswith(".py") and b"__file__" in f.data for f in contents.files
+    ):
+        own = [file.name for file in contents.files]
+    if not deps and not own:
+        return None
+    digests = [file.digest for file in contents.files] if own else []
+    told = json.dumps([contents.facts["distributions"], deps, own, digests, tool_digest()], sort_keys=True)
+    key = hashlib.sha256(told.encode()).hexdigest()[:32]
+    return {"key": key, "deps": deps, "own": own, "native": contents.native}
+
+
+def _bytecode(contents: Contents, base: bytes, cache: Cache) -> dict[int, bytes]:
+    """Return the distributions' modules compiled for the Pythons they were chosen for."""
+    pythons = {minor: path for minor, path in contents.pythons.items() if minor in (contents.targets or ())}
+    sources = []
+    for entry in archive.entries(base):
+        if entry.name.startswith(".deps/") and entry.name.endswith(".py") and "/.prefix/" not in entry.name:
+            sources.append((entry.name.split("/", 2)[2], archive.read(base, entry)))
+    return {
+        minor: marshal.dumps([(name, code) for (name, _), code in zip(sources, codes, strict=True) if code], 2)
+        for minor, (_, codes) in compile_for(pythons, sources, cache).items()
+    }
 
 
 def _sections(

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from .declaration import Declaration
@@ -148,7 +149,13 @@ def recall(key: str, declaration: Declaration) -> Resolution | None:
         return None
     if hashlib.sha256(data).hexdigest().encode() != digest:
         return None
-    kept = json.loads(data)
+    try:
+        return _restored(json.loads(data), declaration)
+    except (KeyError, TypeError, ValueError, IndexError, AssertionError):
+        return None  # written by another version of the tool, in another form
+
+
+def _restored(kept: dict[str, Any], declaration: Declaration) -> Resolution | None:
     targets = tuple(_target(*parts) for parts in kept["targets"])
     distributions = []
     for one in kept["distributions"]:
