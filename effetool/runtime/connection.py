@@ -104,20 +104,22 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         end = len(data)
         while start < end:
             try:
-                head = parse_head(data, start, self.server.limits)
+                request = parse_head(data, start, self.server.limits, Request)
             except HTTPError as error:
                 self.refuse(error, runner)
                 return
-            if head is None:
+            if request is None:
                 self.buffer = data[start:]
                 self.deadline = self.server.now + self.server.header_timeout
                 break
-            start = head[5]
-            if head[7]:
+            request.connection = self
+            request._headers = request._body = request._query = request._id = request._path = request.incoming = None
+            request.begun = request.abandoned = False
+            start = request.end
+            if request.close:
                 self.closing = True
-            request = Request(self, head)
-            if head[6]:
-                start = self._receive_body(request, head[6], data, start, runner)
+            if request.length:
+                start = self._receive_body(request, request.length, data, start, runner)
                 if start < 0:
                     return
             if not self.answer(request, runner):

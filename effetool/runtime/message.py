@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from .errors import HTTPError
 from .headers import Headers, ResponseHeaders
 from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk, encode_fields
-from .wire import split_absolute
+from .wire import Head, split_absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,37 +18,35 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .query import Query
-    from .wire import Head
 
 # How much of a response is held back before it begins to stream: enough for nearly every answer to carry a
 # Content-Length, and for a late crash to become a 500 instead of a cut; small enough to hold in every context at once.
 HELD_BACK = 256 * 1024
 # What a proxy or client may hand on as its request id; anything else could forge log lines or other headers.
-_ID = re.compile(rb"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").search
+_ID = re.compile(r"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").search
 
 
-class Request:
+class Request(Head):
     """One request.
 
     Made once its head is complete and valid. `body` is a file of bytes that ends where the body ends.
     """
 
+    # Made by wire.parse_head, prepared by Connection.converse.
     __slots__ = (
-        "_block", "_body", "_headers", "_id", "_low", "_method", "_minor", "_query", "_target",
-        "abandoned", "begun", "connection", "expects", "incoming",
+        "_body", "_headers", "_id", "_path", "_query", "abandoned", "begun", "connection", "incoming",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, head: Head) -> None:
-        self.connection = connection
-        self._method, self._target, self._minor, self._block, self._low, _, _, _, self.expects = head
-        self._headers: Headers | None = None
-        self._body: BinaryIO | None = None
-        self._query: Query | None = None
-        self._id: str | None = None
-        self.incoming: Any = None
-        # The response's first byte is claimed once: begun by the run, or abandoned to a 504 (under the server's lock).
-        self.begun = False
-        self.abandoned = False
+    connection: Connection
+    incoming: Any
+    # The response's first byte is claimed once: begun by the run, or abandoned to a 504 (under the server's lock).
+    begun: bool
+    abandoned: bool
+    _headers: Headers | None
+    _body: BinaryIO | None
+    _query: Query | None
+    _id: str | None
+    _path: str | None
 
     @property
     def method(self) -> str:
@@ -63,16 +61,19 @@ class Request:
     @property
     def path(self) -> str:
         """The path, percent-decoded as UTF-8; `target` has the raw one."""
-        target = self._target
-        if target[0] != 47:
-            split = split_absolute(target)
-            target = split[1] if split else target
-        end = target.find(b"?")
-        if end >= 0:
-            target = target[:end]
-        if b"%" in target or not target.isascii():
-            return unquote(target.decode("utf-8", "surrogateescape"), errors="replace")
-        return target.decode("ascii")
+        path = self._path
+        if path is None:
+            raw = self._target
+            if raw[0] != 47:
+                split = split_absolute(raw)
+                raw = split[1] if split else raw
+            path = raw.decode("latin-1")
+            if "?" in path:
+                path = path[: path.index("?")]
+            if "%" in path or not path.isascii():
+                path = unquote(path.encode("latin-1").decode("utf-8", "surrogateescape"), errors="replace")
+            self._path = path
+        return path
 
     @property
     def query_string(self) -> str:
@@ -154,6 +155,13 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"
+
+
+def _length(size: int) -> bytes:
+    return b"%d\r\n\r\n" % size
+
+
+_LENGTHS = [_length(size) for size in range(1024)]
 
 
 class Response:
@@ -283,16 +291,22 @@ class Response:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if (
-            self._headers is None
+            self._status == 200
+            and self._headers is None
             and not connection.closing
+            and "\nx-request-id:" not in request._low
             and request._method != b"HEAD"
-            and b"\nx-request-id:" not in request._low
-            and self._status not in (204, 304)
         ):
             clock = connection.server.clock
             kind = self._kind or TEXT
-            start = clock.heads.get((self._status, kind)) or clock.common(self._status, kind)
-            return b"%b%d\r\n\r\n%b" % (start, len(body), body)
+            size = len(body)
+            return b"".join(
+                (
+                    clock.usual.get(kind) or clock.make_usual(kind),
+                    _LENGTHS[size] if size < 1024 else _length(size),
+                    body,
+                )
+            )
         status = self._status
         declared = self._declared()
         bodyless = request._method == b"HEAD" or status in (204, 304)
@@ -341,7 +355,7 @@ class Response:
             lines += b"Content-Length: %d\r\n" % length
         if chunked:
             lines += b"Transfer-Encoding: chunked\r\n"
-        if b"\nx-request-id:" in request._low and (self._headers is None or "x-request-id" not in self._headers):
+        if "\nx-request-id:" in request._low and (self._headers is None or "x-request-id" not in self._headers):
             lines += b"X-Request-ID: %b\r\n" % request.id.encode("ascii")
         if connection.closing:
             lines += b"Connection: close\r\n"

@@ -38,16 +38,16 @@ REASONS = {
 class Clock:
     """The date of the responses, made once a second.
 
-    `heads` maps (status, content type) to everything up to the number of Content-Length. Threads share it without a
+    `usual` maps a content type to the head of a 200 up to the number of Content-Length. Threads share it without a
     lock: a new second brings a new dict, and whoever still holds the old one sends a date that is a second old.
     """
 
-    __slots__ = ("date", "heads", "second")
+    __slots__ = ("date", "second", "usual")
 
     def __init__(self) -> None:
         self.second = -1
         self.date = b""
-        self.heads: dict[tuple[int, str], bytes] = {}
+        self.usual: dict[str, bytes] = {}
         self.tick()
 
     def tick(self) -> None:
@@ -58,13 +58,13 @@ class Clock:
             # RFC 9110 5.6.7 IMF-fixdate; strftime would write it in the locale's language.
             text = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month]} {year:04} {hour:02}:{minute:02}:{sec:02} GMT"
             self.date = text.encode()
-            self.heads = {}
+            self.usual = {}
             self.second = second
 
-    def common(self, status: int, kind: str) -> bytes:
-        """Make, and keep, the head of a response without fields of its own."""
-        head = b"%bContent-Type: %b\r\nContent-Length: " % (self.start(status), kind.encode("latin-1"))
-        self.heads[status, kind] = head
+    def make_usual(self, kind: str) -> bytes:
+        """Make, and keep, the head of a 200 without fields of its own."""
+        head = b"%bContent-Type: %b\r\nContent-Length: " % (self.start(200), kind.encode("latin-1"))
+        self.usual[kind] = head
         return head
 
     def start(self, status: int, server: bool = True, date: bool = True) -> bytes:

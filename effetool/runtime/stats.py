@@ -20,10 +20,11 @@ class Counts:
         """Count one answered request."""
         self.statuses[status // 100] += 1
         self.seconds += seconds
-        place = 0
-        for bound in BUCKETS:
-            if seconds <= bound:
-                break
+        if seconds <= 0.001:
+            self.buckets[0] += 1
+            return
+        place = 1
+        while place < len(BUCKETS) and seconds > BUCKETS[place]:
             place += 1
         self.buckets[place] += 1
 
