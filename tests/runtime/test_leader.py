@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,7 @@ class Client(threading.Thread):
     def connection(self):
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
             for _ in range(self.random.randint(1, 12)):
-                asked, data = zip(*[self.question() for _ in range(self.random.choice([1, 1, 1, 2, 5]))])
+                asked, data = zip(*[self.question() for _ in range(self.random.choice([1, 1, 1, 2, 5]))], strict=True)
                 data = b"".join(data)
                 if self.random.random() < 0.2:
                     cut = self.random.randrange(len(data))
@@ -162,7 +163,7 @@ def test_stress_every_answer_belongs_to_its_question(serve, hidden, tmp_path):
     source = LOGIC
     if hidden:
         (tmp_path / "sitecustomize.py").write_text("import select\ndel select.epoll\n")
-    environ = {"PYTHONPATH": f"{tmp_path}:{os.path.dirname(os.path.dirname(os.path.dirname(__file__)))}"}
+    environ = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
     running = serve(source, "-concurrency", "16", "-queue", "10000", environ=environ if hidden else None)
     until = time.monotonic() + SECONDS
     clients = [Client(running.port, seed, until) for seed in range(24)]
