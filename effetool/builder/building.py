@@ -153,6 +153,11 @@ def finish(prepared: Prepared, options: Options, progress: Progress, cache: Cach
             start = verify.ask_info(temporary, prepared.info.text)
             clock.step("verify", prepared.info.name or prepared.project.module, "answers -info")
         _budgets(temporary, size, options)
+        if options.check:
+            from .reproduce import build_again
+
+            build_again(prepared.project, options, temporary.read_bytes())
+            clock.step("check", "", "built twice, the same bytes")
         _replace(temporary, prepared.target)
     cache.put("made", prepared.inputs, digest.encode())
     artifact = Artifact(prepared.target, prepared.info, digest, size, prepared.contents.facts, start=start)

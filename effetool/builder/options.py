@@ -18,8 +18,6 @@ class Options:
         dirout: the folder to write to; None writes beside the working directory's effe, or to `out/` for a directory.
         python: a version specifier that replaces `requires-python`, such as `>=3.9`.
         platforms: targets other than this machine, such as `linux-aarch64`.
-        scie: `eager` or `lazy` for a native executable with its interpreter inside.
-        scie_assets: a folder or URL with what `scie` needs, instead of GitHub.
         lock: write the resolution to pylock.toml.
         locked: refuse a resolution that differs from the lock.
         offline: use no network.
@@ -36,8 +34,6 @@ class Options:
     dirout: Path | None = None
     python: str | None = None
     platforms: tuple[str, ...] = ()
-    scie: str | None = None
-    scie_assets: str | None = None
     lock: bool = False
     locked: bool = False
     offline: bool = False

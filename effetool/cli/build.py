@@ -35,12 +35,6 @@ def build(
         list[str] | None,
         typer.Option("--platform", help="A target such as linux-aarch64; may be repeated.", show_default=False),
     ] = None,
-    scie: Annotated[
-        str | None, typer.Option("--scie", help="eager or lazy: a native file with its Python inside.")
-    ] = None,
-    scie_assets: Annotated[
-        str | None, typer.Option("--scie-assets", help="A directory or URL with what --scie takes.", show_default=False)
-    ] = None,
     lock: Annotated[bool, typer.Option("--lock", help="Write what was resolved to pylock.toml.")] = False,
     locked: Annotated[bool, typer.Option("--locked", help="Refuse what differs from the lock.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network.")] = False,
@@ -71,8 +65,6 @@ def build(
             dirout=dirout,
             python=python,
             platforms=tuple(platform or ()),
-            scie=scie,
-            scie_assets=scie_assets,
             lock=lock,
             locked=locked,
             offline=offline,
