@@ -8,18 +8,18 @@ Source: pip's "Configuration" page (files, precedence, `PIP_*`), uv's "Environme
 
 from __future__ import annotations
 
-import base64
 import configparser
-import netrc
 import os
-import ssl
 import sys
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+if TYPE_CHECKING:  # a build that downloads nothing imports none of it: 20 ms
+    import urllib.request
 
 PYPI = "https://pypi.org/simple"
 
@@ -84,6 +84,9 @@ class Index:
         They are the URL's own, those of an index on the same host (as pip does), or those of `~/.netrc`. They are
         not sent on after a redirect: storage behind an index signs its own URLs.
         """
+        import base64
+        import urllib.request
+
         clean = without_credentials(url)
         request = urllib.request.Request(clean, headers={"User-Agent": "effe-tool"})  # noqa: S310 - fetch() allows https, http, file
         host = urlsplit(clean).netloc
@@ -104,6 +107,9 @@ class Index:
 def _opener(
     cert: str | None, client_cert: str | None, proxy: str | None, trusted: bool
 ) -> urllib.request.OpenerDirector:
+    import ssl
+    import urllib.request
+
     context = ssl.create_default_context(cafile=cert)
     if client_cert:
         context.load_cert_chain(client_cert)
@@ -185,6 +191,8 @@ def _true(value: str | None) -> bool:
 
 
 def _netrc(host: str) -> tuple[str, str]:
+    import netrc
+
     try:
         found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
     except (OSError, netrc.NetrcParseError):

@@ -5,23 +5,18 @@ Sources: "Binary distribution format" and "Core metadata" of the PyPA specificat
 
 from __future__ import annotations
 
-import email.message
-import email.parser
 import hashlib
-import http.client
 import os
 import re
 import shutil
 import sys
 import sysconfig
 import tempfile
-import urllib.error
-import zipfile
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import DependencyError
@@ -29,6 +24,9 @@ from .index import Index, without_credentials
 from .lock import File
 from .requirement import Requirement, normalise, read_requirement
 from .wheelhouse import cache_folder, digest_of, write_atomic
+
+if TYPE_CHECKING:
+    import email.message
 
 _ATTEMPTS, _CONNECTIONS, _CHUNK = 3, 8, 1 << 18
 
@@ -106,6 +104,8 @@ def fetch(
         else:
             found[file] = (file.sha256, path)
     if missing:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(min(_CONNECTIONS, len(missing))) as pool:
             get = partial(_fetch_one, index=index, offline=offline, progress=progress)
             found.update(zip(missing, pool.map(get, missing), strict=True))
@@ -113,6 +113,9 @@ def fetch(
 
 
 def _fetch_one(file: File, index: Index, offline: bool, progress: Callable[[str], None]) -> tuple[str, Path]:
+    import http.client
+    import urllib.error
+
     scheme = urlsplit(file.url).scheme
     if scheme not in ("https", "http", "file"):
         raise DependencyError(
@@ -206,6 +209,9 @@ def read_metadata(wheel: Path) -> Metadata:
     Raises:
         DependencyError: E140 when it is no wheel.
     """
+    import email.parser
+    import zipfile
+
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()

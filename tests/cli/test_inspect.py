@@ -1,0 +1,46 @@
+"""`effe-tool inspect`, `diff` and `info` of a built file, as a user sees them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+RUN = "def run(context, error, response, request):\n    pass\n"
+
+
+@pytest.fixture
+def two(effe_tool, tmp_path: Path) -> tuple[Path, Path]:
+    """Two versions of one effe, built."""
+    for version in ("1.0", "1.1"):
+        (tmp_path / "hello.py").write_text(f'INFO = {{"name": "hello", "version": "{version}"}}\n{RUN}')
+        assert effe_tool("build", "-q", "hello.py").returncode == 0
+    return tmp_path / "hello-1.0.pex", tmp_path / "hello-1.1.pex"
+
+
+def test_what_is_inside_and_in_what_two_differ(effe_tool, two: tuple[Path, Path]) -> None:
+    """A tree, one JSON document, the bill alone; differences line by line with exit 1."""
+    first, second = (path.name for path in two)
+    tree = effe_tool("inspect", first)
+    assert tree.returncode == 0 and tree.stderr == ""
+    assert tree.stdout.startswith("hello-1.0.pex\n├── hello 1.0\n")
+    assert "├── dependencies  none\n├── lock  none\n├── SBOM  CycloneDX, 1 components\n" in tree.stdout
+    document = json.loads(effe_tool("inspect", first, "--json").stdout)
+    assert document["info"] == {"name": "hello", "version": "1.0"} and document["requires_python"] == ">=3.9"
+    assert json.loads(effe_tool("inspect", first, "--sbom").stdout) == document["sbom"]
+    assert effe_tool("info", first).stdout == '{"name": "hello", "version": "1.0"}\n'
+    different = effe_tool("diff", first, second)
+    assert different.returncode == 1
+    lines = different.stdout.splitlines()
+    assert lines[0] == "~ info version  1.0 → 1.1" and lines[1].startswith("~ file hello.py  ") and len(lines) == 2
+    same = effe_tool("diff", first, first)
+    assert (same.returncode, same.stdout) == (0, "") and same.stderr.startswith("identical: sha256 ")
+
+
+def test_what_is_no_artefact(effe_tool, tmp_path: Path) -> None:
+    """E131 with the path, for every command that reads one."""
+    (tmp_path / "x.pex").write_text("no zip")
+    for words in (("inspect", "x.pex"), ("diff", "x.pex", "x.pex"), ("info", "x.pex")):
+        done = effe_tool(*words)
+        assert done.returncode == 1 and done.stderr.startswith("error[E131]: x.pex is no .pex of effe-tool"), words
