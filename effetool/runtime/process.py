@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .log import Log
     from .logic import Effe
     from .server import Server
+    from .tls import Wrapper
 
 
 def serve(settings: Settings, known: Info, log: Log) -> int:
@@ -51,11 +52,19 @@ class Process:
     def __init__(self, settings: Settings, known: Info, log: Log, sockets: list[socket.socket]) -> None:
         self.settings, self.known, self.log, self.sockets = settings, known, log, sockets
         self.startup = 0.0
+        self.tls: Wrapper | None = None
         self.server: Server
         self.effe: Effe
 
     def prepare(self) -> int:
         """Load the author's module, run its init, make the server; return 0, or 1 after saying what failed."""
+        if self.settings.cert:
+            from .tls import CertificateError, Wrapper
+
+            try:
+                self.tls = Wrapper(self.settings)
+            except CertificateError as error:
+                return failed(self.log, str(error))
         try:
             self.effe = logic.load(self.known.module, self.known.source)
         except LogicError as error:
@@ -68,7 +77,7 @@ class Process:
             return failed(self.log, "init() failed", error)
         from .server import Server
 
-        self.server = Server(self.settings, self.effe, self.log, self.sockets)
+        self.server = Server(self.settings, self.effe, self.log, self.sockets, self.tls)
         return 0
 
     def run(self, environ: dict[str, str]) -> int:
@@ -129,8 +138,17 @@ class Process:
         return thread
 
     def reload(self) -> None:
-        """Do what SIGHUP asks of a process without a parent: new code needs a new process."""
-        self.log.warning("SIGHUP: new code needs -workers; the certificate is read again")
+        """Do what SIGHUP asks of a process without a parent: the certificate anew; new code needs a new process."""
+        if self.tls is None:
+            self.log.warning("SIGHUP: new code needs -workers")
+            return
+        from .tls import CertificateError
+
+        try:
+            self.tls.reload()
+            self.log.info("SIGHUP: the certificate is read again; new code needs -workers")
+        except CertificateError as error:
+            self.log.error(f"SIGHUP: the old certificate stays: {error}")
 
     def snapshot(self) -> metrics.Snapshot:
         """Return the counts and gauges of this process."""
