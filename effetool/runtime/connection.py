@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import socket
 import struct
-from http.server import BaseHTTPRequestHandler
 from time import monotonic
 
 from .body import COLLECTED, Incoming
 from .errors import HTTPError
 from .exchange import Exchange
+from .httpbase import BaseHTTPRequestHandler
 from .message import Request
 from .poll import READ, WRITE
 from .reply import REASONS

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from http.server import HTTPServer
 from socketserver import BaseServer
 from time import monotonic
 
 from .accept import Listener, Waker
 from .connection import FLUSH, IDLE, QUEUED, RUN, Connection
 from .exchange import overloaded
+from .httpbase import HTTPServer
 from .leader import Monitor, Runner
 from .poll import READ, Selector, poller
 from .pool import Pool

@@ -1,0 +1,105 @@
+"""effetool.runtime.httpbase: http.server without what it pulls in, on every supported Python."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from effetool.builder.pythons import find_pythons
+
+ROOT = Path(__file__).parents[2]
+PYTHONS = find_pythons()
+HEAD = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+
+
+def run(python: Path, program: str) -> str:
+    done = subprocess.run(
+        [python, "-I", "-S", "-c", HEAD + program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(params=sorted(PYTHONS), ids="3.{}".format)
+def python(request: pytest.FixtureRequest) -> Path:
+    return PYTHONS[request.param]
+
+
+def test_the_deferred_modules_are_not_imported_and_no_stand_in_stays(python: Path) -> None:
+    program = """
+from effetool.runtime import httpbase
+for name in (*httpbase.DEFERRED, "ssl", "email.parser", "bz2"):
+    assert name not in sys.modules, name
+import http.server
+assert httpbase.HTTPServer is http.server.HTTPServer
+assert httpbase.BaseHTTPRequestHandler is http.server.BaseHTTPRequestHandler
+"""
+    run(python, program)
+
+
+def test_modules_imported_afterwards_are_the_real_ones(python: Path) -> None:
+    program = """
+from effetool.runtime import httpbase
+import http.client, email, email.utils, ssl, html, mimetypes, shutil, datetime
+for name in httpbase.DEFERRED:
+    assert type(sys.modules[name]) is type(sys) and sys.modules[name].__spec__.name == name, name
+assert http.client is sys.modules["http.client"] and email.utils is sys.modules["email.utils"]
+assert httpbase.BaseHTTPRequestHandler.MessageClass is http.client.HTTPMessage
+assert "MessageClass" in vars(httpbase.BaseHTTPRequestHandler)
+assert vars(httpbase.BaseHTTPRequestHandler)["MessageClass"] is http.client.HTTPMessage
+"""
+    run(python, program)
+
+
+def test_modules_imported_before_are_left_alone(python: Path) -> None:
+    program = """
+import http.client, email.utils, shutil, http.server
+before = {name: sys.modules[name] for name in ("http.client", "email", "email.utils", "shutil", "http.server")}
+from effetool.runtime import httpbase
+assert {name: sys.modules[name] for name in before} == before
+assert http.server.http.client.HTTPMessage is httpbase.BaseHTTPRequestHandler.MessageClass
+"""
+    run(python, program)
+
+
+def test_http_client_is_there_for_code_that_imports_http_server_alone(python: Path) -> None:
+    program = """
+from effetool.runtime import httpbase
+import http.server
+print(http.client.HTTPConnection.__module__)
+try:
+    http.nothing
+except AttributeError as error:
+    print(error)
+"""
+    assert run(python, program) == "http.client\nmodule 'http' has no attribute 'nothing'\n"
+
+
+def test_all_of_http_server_still_works(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    program = f"""
+from effetool.runtime import httpbase
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+class Quiet(SimpleHTTPRequestHandler):
+    def __init__(self, *given): super().__init__(*given, directory={str(tmp_path)!r})
+    def log_message(self, *given): pass
+with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    from http.client import HTTPConnection
+    for path in ("/a.txt", "/", "/none"):
+        connection = HTTPConnection(*server.server_address, timeout=30)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        print(answer.status, answer.headers.get_content_type(), b"a.txt" in answer.read())
+        connection.close()
+    server.shutdown()
+"""
+    assert run(python, program) == "200 text/plain False\n200 text/html True\n404 text/html False\n"
+
+
+def test_it_takes_no_site_packages() -> None:
+    run(Path(sys.executable), "import effetool.runtime.httpbase; assert 'typing' not in sys.modules")
