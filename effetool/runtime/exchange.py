@@ -61,7 +61,8 @@ class Exchange:
         data: bytes | None
         try:
             result = server.run(lease.context, lease.error, response, request)
-            if result is None and response._streams is None:
+            incoming = request.incoming
+            if result is None and response._streams is None and (incoming is None or incoming.complete):
                 data = response._whole()
             else:
                 data, keep = self._unusual(result, request, response, keep)

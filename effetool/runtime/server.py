@@ -209,10 +209,10 @@ class Server(HTTPServer):
             self._tell()
 
     def shed(self) -> None:
-        """Close the connections that have done nothing for longest, one in sixteen of them."""
+        """Close the connections that have done nothing for longest, one in eight of them."""
         idle = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == IDLE]
         idle.sort(key=lambda connection: connection.deadline)
-        for connection in idle[: len(idle) // 16 + 1]:
+        for connection in idle[: len(idle) // 8 + 1]:
             connection.close()
 
     def hold(self, size: int) -> None:
