@@ -1,17 +1,15 @@
 """A real effe on a real socket: the contract of start, run and stop, and what happens when one side misbehaves."""
 
-import json
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE, pythons
+from .conftest import PATIENCE
 
 LOGIC = """
 import sys, time, threading
@@ -311,56 +309,3 @@ def test_idle_connections_cost_no_thread(serve):
     assert status_of(probe, "Threads") <= before + 1
     for sock in crowd:
         sock.close()
-
-
-ASYNC = """
-import asyncio
-INFO = {"name": "later", "version": "1.0"}
-opened = None
-async def init():
-    global opened
-    opened = asyncio.Event()
-async def start():
-    return await asyncio.sleep(0, "context")
-async def run(context, error, response, request):
-    if request.path == "/wait":
-        await opened.wait()
-    opened.set()
-    response.json({"context": context, "body": (request.body.read()).decode()})
-async def stop(context):
-    print("stop", context, flush=True)
-"""
-
-
-def test_async_functions_are_awaited_on_one_loop(serve):
-    """What init opens on the loop, run may wait for: two runs at once, one waits for the other."""
-    probe = serve(ASYNC)
-    answers = []
-    waiter = threading.Thread(target=lambda: answers.append(probe.get("/wait")))
-    waiter.start()
-    assert json.loads(probe.get("/", method="POST", body=b"hi")[1]) == {"context": "context", "body": "hi"}
-    waiter.join(PATIENCE)
-    assert answers[0][0] == 200
-    assert probe.stop() == 0
-    assert "stop context\n" in list(probe.process.stdout)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("python", pythons().values(), ids=pythons())
-def test_every_supported_python_serves(serve, python, tmp_path):
-    """3.9 to 3.13, isolated (-I) and without site-packages (-S): the standard library is enough."""
-    start = tmp_path / "start.py"
-    start.write_text(
-        f"import sys; sys.path.insert(0, {str(__file__.rpartition('/tests/')[0])!r})\n"
-        "from effetool.runtime.__main__ import main; sys.exit(main())\n"
-    )
-    code = subprocess.run([python, "-I", "-S", "-c", "import sys; print(sys.version_info[:2])"], capture_output=True)
-    assert code.returncode == 0
-    probe = serve(LOGIC, python=python, prefix=("sh", "-c", f'p="$1"; shift 3; exec "$p" -I -S {start} "$@"', "sh"))
-    assert probe.get("/") == (200, "hello")
-    assert probe.get("/json", method="POST", body=b'{"a": [1]}') == (200, '{"a":[1]}')
-    assert probe.get("/json", method="POST", body=b"{") == (400, "the body is not JSON\n")
-    assert probe.get("/raises")[0] == 500
-    assert probe.get("/slow?s=0.1") == (200, "slept")
-    assert probe.get("/length", method="POST", body=iter([b"x" * 50_000] * 3)) == (200, "150000")
-    assert probe.stop() == 0
