@@ -58,7 +58,7 @@ def make_base(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequen
     """
     digests = [(wheel.name, _digest(wheel)) for wheel in wheels]
     key = hashlib.sha256(
-        repr((pex_version(), sys.version_info[:2], digests, list(requirements), list(flags), SHEBANG)).encode()
+        repr((pex_version(), sys.version_info[:2], digests, list(requirements), list(flags), SHEBANG, 2)).encode()
     ).hexdigest()
     with MAKING:
         kept = cache.get("base", key)
@@ -72,7 +72,7 @@ def _run_pex(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequenc
     with tempfile.TemporaryDirectory(prefix="effe-tool-") as folder:
         out = Path(folder) / "base.pex"
         command = [sys.executable, "-I", "-m", "pex", "-o", str(out), "--entry-point", ENTRY_POINT]
-        command += ["--python-shebang", SHEBANG, *flags]
+        command += ["--python-shebang", SHEBANG, "--include-tools", *flags]
         if wheels:
             shelf = Path(folder) / "wheels"
             shelf.mkdir()

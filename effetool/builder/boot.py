@@ -62,9 +62,10 @@ then
 f=open(sys.argv[1],'rb');f.seek($o);d=f.read($n);f.seek({source_offset});\
 exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
+{{ straight {first} || straight {second}; }} && exec "$p" "$0" "$@"
 unset IFS
 set +f
-for p in {names} python3 python; do
+for p in python3 python; do
   p=$(command -v $p) && exec "$p" "$0" "$@"
 done
 echo "$0 needs {needs}, and no Python is on PATH ($PATH)" >&2
@@ -145,7 +146,6 @@ def header(
         source_offset=source[0],
         source_size=source[1],
         cases="\n".join(f"  {minor}) o={offset} n={size} ;;" for minor, (offset, size) in sorted(sections.items())),
-        names=" ".join(f"python3.{minor}" for minor in taken if minor in sections or minor <= 14),
         needs=_quoted(needs),
     ).encode()
     # A comment fills the rest, so that no byte of the header can be taken for a command.

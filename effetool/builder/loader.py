@@ -32,7 +32,7 @@ class Importer:
 
     prefix = ""
 
-    def __init__(self, archive: str, home: str, index: dict[str, Any], code: memoryview) -> None:
+    def __init__(self, archive: str, home: Any, index: dict[str, Any], code: memoryview) -> None:
         self.archive = archive
         self._home = home
         self._index = index
@@ -42,6 +42,8 @@ class Importer:
         entry = self._index.get(name)
         if entry is None:
             return None
+        if not isinstance(self._home, str) and name.partition(".")[0] != "effetool":
+            self._home = self._home()  # unpacked when the first of the author's modules is wanted, not for -info
         place, _, size, package = entry
         file = self._file(name, place)
         spec: Any
@@ -185,9 +187,11 @@ def boot(section: bytes) -> None:
     if not hasattr(builtins, "exit"):  # site defines them; an author may call them
         builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     sys.excepthook = _excepthook
-    home = path
+    home: Any = path
     if facts["unpack"] is not None:
-        home = _unpacked(path, facts["unpack"], called)
+        home = lambda: _unpacked(path, facts["unpack"], called)  # noqa: E731
+        if not compiled:
+            home()
     if compiled:
         importer = Importer(path, home, facts["index"], code)
         at = len(sys.meta_path) - 1
@@ -280,15 +284,17 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
         os.mkdir(beside, 0o700)
         try:
             archive = zipimport.zipimporter(path)
+            # Python 3.13 reads the directory when it is first asked for it, by a method.
+            names = archive._get_files() if hasattr(archive, "_get_files") else archive._files  # type: ignore[attr-defined]
             made = {beside}
-            for entry in archive._files:  # type: ignore[attr-defined]
+            for entry in names:
                 for prefix in facts["deps"]:
                     if entry.startswith(prefix):
                         _write(f"{beside}/deps/{entry[len(prefix) :]}", archive.get_data(entry), made)
                 if entry in facts["own"]:
                     _write(f"{beside}/own/{entry}", archive.get_data(entry), made)
             code = f"__effe__/{sys.implementation.cache_tag}.pyc"
-            if facts["deps"] and code in archive._files:  # type: ignore[attr-defined]
+            if facts["deps"] and code in names:
                 head = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
                 for entry, data in marshal.loads(archive.get_data(code)):
                     parent, _, module = entry.rpartition("/")

@@ -1,0 +1,270 @@
+"""effetool.builder.building, pack, boot, loader, reproduce: a real PEX, built by pex and started by real Pythons."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from effetool.artifact import Artifact, read_artifact
+from effetool.builder import Options, Step, build, build_many
+from effetool.builder.pythons import find_pythons
+from effetool.errors import BuildError
+from effetool.project import find_all, find_one
+from tests.served import serve
+
+LOGIC = """# /// script
+# requires-python = ">=3.9"
+# dependencies = []
+# ///
+import os, sys, pkgutil, json
+
+INFO = {"name": "probe", "version": "1.0", "doc": "Tell what is seen inside"}
+open(os.environ["RAN"], "w").close() if "RAN" in os.environ else None
+
+def broken():
+    raise ValueError("here")  # the line of the fault
+
+def run(context, error, response, request):
+    import inspect, traceback, lib.more
+    try:
+        broken()
+    except ValueError:
+        trace = traceback.format_exc()
+    response.json({
+        "file": __spec__.origin, "trace": trace, "data": pkgutil.get_data(__name__, "data.txt").decode(),
+        "more": lib.more.NAME,
+        "source": inspect.getsource(broken), "argv0": sys.argv[0], "version": list(sys.version_info[:2]),
+        "pex": os.environ["PEX"],
+        "comm": open("/proc/self/comm").read().strip() if os.path.exists("/proc/self/comm") else None,
+        "site": "site" in sys.modules,
+    })
+"""
+PYTHONS = find_pythons()
+TIMEOUT = 120
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pack")
+
+
+@pytest.fixture(scope="module")
+def effe(folder: Path) -> Path:
+    root = folder / "probe"
+    (root / "lib").mkdir(parents=True)
+    (root / "logic.py").write_text(LOGIC)
+    (root / "lib/more.py").write_text("NAME = __name__\n")
+    (root / "data.txt").write_text("datum")
+    return root
+
+
+@pytest.fixture(scope="module")
+def artifact(effe: Path, folder: Path) -> Artifact:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAN", str(folder / "ran"))
+        return build(find_one(effe), Options(dirout=folder / "out"))
+
+
+def run(command: list[str | Path], **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def alone(python: Path, folder: Path) -> Path:
+    """A folder of programs with this one Python and what a shell needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / python.name).symlink_to(python)
+    return folder
+
+
+def test_it_is_named_by_info_and_runs_no_code_of_the_author(artifact: Artifact, folder: Path) -> None:
+    assert artifact.path == folder / "out/probe-1.0.pex"
+    assert artifact.path.stat().st_mode & stat.S_IXUSR
+    assert not (folder / "ran").exists()
+    assert [path.name for path in (folder / "out").iterdir()] == ["probe-1.0.pex"]
+
+
+def test_it_answers_info_and_is_read_without_being_run(artifact: Artifact) -> None:
+    assert json.loads(run([artifact.path, "-info"]).stdout) == artifact.info.data
+    found = read_artifact(artifact.path)
+    assert (found.digest, found.size, found.info.data) == (artifact.digest, artifact.size, artifact.info.data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minor", sorted(PYTHONS), ids="3.{}".format)
+def test_it_serves_on_every_python_as_an_author_expects(artifact: Artifact, minor: int, tmp_path: Path) -> None:
+    # The header takes the first folder of PATH that has a fit Python.
+    path = alone(PYTHONS[minor], tmp_path / "bin")
+    command: list[str | Path] = ["/usr/bin/env", f"PATH={path}:/usr/bin:/bin", artifact.path]
+    with serve(command, tmp_path, tmp_path / "log") as server:
+        seen = server.request("GET", "/").body
+    told = json.loads(seen)
+    assert told["version"] == [3, minor]
+    assert told["file"] == f"{artifact.path}/logic.py"
+    assert "# the line of the fault" in told["trace"] and told["source"].startswith("def broken")
+    assert (told["data"], told["more"], told["argv0"], told["pex"]) == (
+        "datum",
+        "lib.more",
+        str(artifact.path),
+        str(artifact.path),
+    )
+    assert told["comm"] in ("probe-1.0.pex", None)
+    assert not told["site"]
+
+
+def test_nothing_is_written_and_no_home_is_needed(artifact: Artifact, tmp_path: Path) -> None:
+    done = run([artifact.path, "-info"], TMPDIR=str(tmp_path))
+    assert done.returncode == 0 and not any(tmp_path.iterdir())
+
+
+def test_python_finds_its_site_hooks_only_when_asked(artifact: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('hooked')")
+    hooks = {"PYTHONPATH": str(tmp_path)}
+    assert run([artifact.path, "-info"], **hooks).stderr == ""
+    assert "hooked" in run([artifact.path, "-info"], EFFE_SITE="1", **hooks).stderr
+
+
+@pytest.mark.parametrize("minor", sorted(PYTHONS), ids="3.{}".format)
+def test_data_opened_by_file_is_unpacked_once(folder: Path, minor: int, tmp_path: Path) -> None:
+    root = folder / "reader"
+    root.mkdir(exist_ok=True)
+    (root / "logic.py").write_text(
+        "INFO = {'name': 'reader', 'version': '1'}\nimport pathlib\n"
+        "def run(context, error, response, request):\n"
+        "    response.write(pathlib.Path(__file__).with_name('data.txt').read_text())\n"
+    )
+    (root / "data.txt").write_text("datum")
+    made = build(find_one(root), Options(dirout=folder / "reader-out"))
+    path, cache = alone(PYTHONS[minor], tmp_path / "bin"), tmp_path / "cache"
+    command: list[str | Path] = ["/usr/bin/env", f"PATH={path}:/usr/bin:/bin", f"XDG_CACHE_HOME={cache}", made.path]
+    kept = []
+    for _ in range(2):
+        with serve(command, tmp_path, tmp_path / "log") as server:
+            assert server.request("GET", "/").text == "datum"
+        kept.append(sorted((entry.name, entry.stat().st_mtime_ns) for entry in (cache / "effe").iterdir()))
+    assert kept[0] == kept[1] and len(kept[0]) == 2  # the folder and the lock
+    assert all(stat.S_IMODE(entry.stat().st_mode) & 0o077 == 0 for entry in (cache / "effe").iterdir())
+
+
+@pytest.mark.slow
+def test_it_is_a_real_pex(artifact: Artifact, tmp_path: Path) -> None:
+    environ = {"PEX_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}
+    info = run([artifact.path, "info"], PEX_TOOLS="1", **environ)
+    assert info.returncode == 0, info.stderr
+    assert json.loads(info.stdout)["entry_point"] == "effetool.runtime.__main__:main"
+    shell = run([artifact.path, "-c", "import logic; print(logic.INFO['name'])"], PEX_INTERPRETER="1", **environ)
+    assert shell.stdout.strip() == "probe", shell.stderr
+    module = run([artifact.path], PEX_MODULE="lib.more", **environ)
+    assert module.returncode == 0, module.stderr
+    plain = run([sys.executable, artifact.path, "-info"], **environ)
+    assert json.loads(plain.stdout) == artifact.info.data, plain.stderr
+
+
+def test_it_says_so_where_there_is_no_python(artifact: Artifact, tmp_path: Path) -> None:
+    if any(
+        Path(folder, f"python3.{minor}").exists()
+        for folder in ("/usr/bin", "/bin", "/usr/local/bin")
+        for minor in range(9, 20)
+    ):
+        done = run(["/bin/sh", artifact.path, "-info"], HOME=str(tmp_path))
+        assert done.returncode == 0  # found although PATH does not name it
+    else:
+        done = subprocess.run(
+            ["/bin/sh", artifact.path], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "needs CPython >=3.9" in done.stderr) == (1, True)
+
+
+def test_a_second_build_is_fresh_and_a_damaged_one_is_made_anew(effe: Path, artifact: Artifact, folder: Path) -> None:
+    copy = folder / "fresh"
+    made = build(find_one(effe), Options(dirout=copy))
+    assert made.digest == artifact.digest
+    steps: list[Step] = []
+    assert build(find_one(effe), Options(dirout=copy), steps.append).fresh
+    assert [step.stage for step in steps][-1] == "fresh"
+    with made.path.open("r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        file.write(b"effe-tool")
+    again = build(find_one(effe), Options(dirout=copy))
+    assert not again.fresh and again.digest == artifact.digest
+
+
+@pytest.mark.slow
+def test_check_builds_twice_and_finds_the_same_bytes(effe: Path, artifact: Artifact, folder: Path) -> None:
+    steps: list[Step] = []
+    made = build(find_one(effe), Options(dirout=folder / "checked", check=True), steps.append)
+    assert made.digest == artifact.digest
+    assert "built twice, the same bytes" in [step.detail for step in steps]
+
+
+def test_another_path_and_other_times_give_the_same_bytes(effe: Path, artifact: Artifact, tmp_path: Path) -> None:
+    shutil.copytree(effe, tmp_path / "elsewhere", copy_function=shutil.copy)
+    for path in (tmp_path / "elsewhere").rglob("*"):
+        os.utime(path, (1, 1))
+    assert build(find_one(tmp_path / "elsewhere"), Options(dirout=tmp_path / "out")).digest == artifact.digest
+
+
+def test_changed_code_changes_the_hashes_that_pex_keeps_things_by(
+    artifact: Artifact, effe: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(effe, tmp_path / "probe")
+    (tmp_path / "probe/data.txt").write_text("other")
+    other = build(find_one(tmp_path / "probe"), Options(dirout=tmp_path / "out"))
+    told = []
+    for path in (artifact.path, other.path):
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+            info = json.loads(archive.read("PEX-INFO"))
+            assert info["pex_hash"] in archive.read("__main__.py").decode()
+            told.append((info["pex_hash"], info["code_hash"]))
+    assert told[0][0] != told[1][0] and told[0][1] != told[1][1]
+
+
+@pytest.mark.parametrize(("options", "code"), [(Options(max_size=1000), "E139"), (Options(max_start=0.001), "E139")])
+def test_a_budget_that_is_missed_leaves_nothing(effe: Path, tmp_path: Path, options: Options, code: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        build(find_one(effe), options, folder=tmp_path)
+    assert caught.value.code == code and not any(tmp_path.iterdir())
+
+
+def test_an_output_that_is_a_directory_is_refused(effe: Path, tmp_path: Path) -> None:
+    with pytest.raises(BuildError) as caught:
+        build(find_one(effe), Options(out=tmp_path))
+    assert caught.value.code == "E136"
+
+
+def test_many_are_built_with_their_folders_and_a_failure_stops_no_other(tmp_path: Path) -> None:
+    text = "INFO = {{'name': '{}', 'version': '1'}}\ndef run(context, error, response, request): ...\n"
+    (tmp_path / "effes/deep").mkdir(parents=True)
+    (tmp_path / "effes/one.py").write_text(text.format("one"))
+    (tmp_path / "effes/deep/two.py").write_text(text.format("two"))
+    (tmp_path / "effes/bad.py").write_text("INFO = {}\nrun = \n")
+    top = tmp_path / "effes"
+    results = build_many(find_all(top), Options(dirout=tmp_path / "out"), top=top)
+    assert [result.error.code if result.error else None for result in results] == ["E101", None, None]
+    made = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert made == ["deep/two-1.pex", "one-1.pex"]
+
+
+def test_two_effes_with_one_output_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(
+            "INFO = {'name': 'same', 'version': '1'}\ndef run(context, error, response, request): ...\n"
+        )
+    with pytest.raises(BuildError) as caught:
+        build_many(find_all(tmp_path), Options(dirout=tmp_path / "out"))
+    assert caught.value.code == "E130" and not (tmp_path / "out").exists()
