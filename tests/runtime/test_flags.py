@@ -1,5 +1,7 @@
 """The flags of a running effe (effetool/runtime/flags.py)."""
 
+import os
+
 import pytest
 
 from effetool.runtime.flags import (
@@ -181,3 +183,35 @@ def test_help_lists_every_flag_with_its_default():
     for name, what in ACTIONS:
         assert f"  -{name}" in text and what in text
     assert max(map(len, text.splitlines())) <= 110
+
+
+def reference():
+    """Write docs/reference/flags.md: `python -m pytest tests/runtime/test_flags.py` says when it is out of date."""
+    lines = [
+        "# The flags of a running effe",
+        "",
+        "Go's syntax: `-port 8080`, `-port=8080` and `--port 8080` are the same; a boolean is `-access-log` or",
+        "`-access-log=false`. Each is an environment variable too, and a flag beats it. A duration is `500ms`, `30s`, `1m30s`",
+        "or a number of seconds; a size is `64KiB`, `1MiB` or a number of bytes.",
+        "",
+        "A mistake is one line on stderr that says what to write, and exit 2. What cannot start exits with 1.",
+    ]
+    for row in FLAGS:
+        if len(row) == 1:
+            lines += ["", f"## {row[0]}", "", "| flag | default | what it does, and why this default |", "|---|---|---|"]
+            continue
+        name, _, value, default, what, why = row
+        names = f"`-{name} {value}`".replace(" `", "`").replace("|", "\\|")
+        variable = "`$EFFE_PORT`, `$PORT`" if name == "port" else f"`$EFFE_{name.upper().replace('-', '_')}`"
+        lines.append(f"| {names}<br>{variable} | {default or ''} | {what[0].upper() + what[1:]}. {why} |")
+    lines += ["", "## Instead of serving", "", "| flag | what it does |", "|---|---|"]
+    lines += [f"| `-{name}` | {what[0].upper() + what[1:]}. |" for name, what in ACTIONS]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_reference_page_is_this_table(pytestconfig):
+    """It cannot lie about a default. `EFFE_WRITE_DOCS=1` writes it anew."""
+    page = pytestconfig.rootpath / "docs" / "reference" / "flags.md"
+    if os.environ.get("EFFE_WRITE_DOCS"):
+        page.write_text(reference())
+    assert page.read_text() == reference()
