@@ -7,6 +7,7 @@ owner's alone, so nothing here leans on the GIL.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from time import monotonic
@@ -45,6 +46,8 @@ PROGRESS = 1024
 DRAINED = 256 * 1024
 # A client that still sends must be able to read why it was refused; a close at once would reset it (RFC 9112 9.6).
 LINGER_SECONDS = 2.0
+# For a request that is there when its connection's time is over: until the poll has reported it.
+IN_TIME = 1.0
 
 
 _RESET = struct.pack("ii", 1, 0)
@@ -355,8 +358,16 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             self.server.give_up(self, runner)
         elif state == FLUSH:
             self.abort()
+        elif state == IDLE and self._has_come():
+            self.deadline = self.server.now + IN_TIME
         else:
             self.close()
+
+    def _has_come(self) -> bool:
+        """Whether a request came in the very moment of the deadline: to close now would reset it, unanswered."""
+        ready = select.poll()
+        ready.register(self.fd, select.POLLIN)
+        return bool(ready.poll(0))
 
     # Where this connection stands with the poller.
 

@@ -80,7 +80,7 @@ class Workers:
         self.due: dict[int, float] = {}  # number -> when its replacement starts
         self.pauses = [0.0] * len(sockets)
         self.roll: list[int] = []  # the numbers a reload has still to exchange
-        self.announced = self.stopping = False
+        self.announced = self.stopping = self.reloading = False
         self.deadline = 0.0
         self.restarts = self.code = 0
         self.past: metrics.Snapshot = {}
@@ -214,6 +214,7 @@ class Workers:
             self.past = metrics.add(self.past, metrics.retired(worker.counts))
             self.lock.notify_all()
         if self.stopping or worker.state == "leaving":
+            self.reloaded()
             return
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
         self.log.critical("a worker died", worker=worker.number, pid=worker.pid, exit_code=code)
@@ -250,6 +251,13 @@ class Workers:
         self.due.pop(number, None)
         current = [worker for worker in self.alive.values() if worker.number == number and worker.state != "leaving"]
         self.start(number, current[0] if current else None)
+
+    def reloaded(self) -> None:
+        """Say that a reload is done: when the last of the old workers has ended, for until then it may still answer."""
+        if self.reloading and not any(worker.state == "leaving" for worker in self.alive.values()):
+            self.reloading = False
+            self.log.info("reloaded")
+            service.notify(self.notify, "READY=1")
 
     # ---- what workers say
 
@@ -291,8 +299,8 @@ class Workers:
         if self.roll:
             self.exchange()
         elif old is not None:
-            self.log.info("reloaded")
-            service.notify(self.notify, "READY=1")
+            self.reloading = True
+            self.reloaded()
         elif not self.announced and all(each.state == "ready" for each in self.alive.values()):
             self.announced = True
             self.idle.next = time.monotonic() + self.idle.limit / 4

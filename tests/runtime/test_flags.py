@@ -198,7 +198,13 @@ def reference():
     ]
     for row in FLAGS:
         if len(row) == 1:
-            lines += ["", f"## {row[0]}", "", "| flag | default | what it does, and why this default |", "|---|---|---|"]
+            lines += [
+                "",
+                f"## {row[0]}",
+                "",
+                "| flag | default | what it does, and why this default |",
+                "|---|---|---|",
+            ]
             continue
         name, _, value, default, what, why = row
         names = f"`-{name} {value}`".replace(" `", "`").replace("|", "\\|")
