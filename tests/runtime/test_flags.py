@@ -191,8 +191,8 @@ def reference():
         "# The flags of a running effe",
         "",
         "Go's syntax: `-port 8080`, `-port=8080` and `--port 8080` are the same; a boolean is `-access-log` or",
-        "`-access-log=false`. Each is an environment variable too, and a flag beats it. A duration is `500ms`, `30s`, `1m30s`",
-        "or a number of seconds; a size is `64KiB`, `1MiB` or a number of bytes.",
+        "`-access-log=false`. Each is an environment variable too, and a flag beats it. A duration is `500ms`, `30s`,",
+        "`1m30s` or a number of seconds; a size is `64KiB`, `1MiB` or a number of bytes.",
         "",
         "A mistake is one line on stderr that says what to write, and exit 2. What cannot start exits with 1.",
     ]
