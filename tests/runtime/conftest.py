@@ -105,11 +105,21 @@ def serve(tmp_path):
     """Serve an effe from its source (text) with flags, on a free port of 127.0.0.1; all of them end with the test."""
     started = []
 
-    def start(source, *flags, ready=True, python=sys.executable, environ=None, name="logic.py", prefix=(), **options):
+    def start(
+        source,
+        *flags,
+        ready=True,
+        python=sys.executable,
+        environ=None,
+        name="logic.py",
+        prefix=(),
+        command=None,
+        **options,
+    ):
         (tmp_path / name).write_text(source)
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("EFFE_", "LISTEN_")) and k != "PORT"}
         variables |= {"EFFE_LOG": "json", "EFFE_HOST": "127.0.0.1", "EFFE_PORT": "0", "PYTHONPATH": str(ROOT)}
-        command = [*prefix, python, "-m", "effetool.runtime", name, *flags]
+        command = command or [*prefix, python, "-m", "effetool.runtime", name, *flags]
         running = Running(command, variables | (environ or {}), tmp_path, **options)
         started.append(running)
         return running.ready() if ready else running

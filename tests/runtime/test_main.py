@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.conftest import pythons
+
 ROOT = Path(__file__).parents[2]
 HELLO = """
 INFO = {"name": "hello", "version": "1.0", "doc": "Say hello"}
@@ -155,3 +157,17 @@ def test_healthcheck_asks_the_running_effe(serve, effe):
     running.stop()
     done = effe(None, "-healthcheck", *where)
     assert done.returncode == 1 and done.stderr.startswith("effe: not ready: ")
+
+
+@pytest.mark.slow
+def test_every_python_serves_without_site_packages(serve):
+    """From 3.9 on, under -I -S: nothing but the standard library is there."""
+    found = pythons()
+    assert found, "no python3.9 to python3.13 on this machine"
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom effetool.runtime.__main__ import main\nsys.exit(main())"
+    )
+    for version, python in found.items():
+        running = serve(HELLO, command=[python, "-I", "-S", "-c", code, "logic.py"])
+        assert running.get() == (200, "hello"), version
+        assert running.stop() == 0
