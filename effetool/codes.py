@@ -176,6 +176,11 @@ CODES: dict[str, Entry] = {
         "that leaves the directory, or a link is refused before anything is written.",
     ),
     "E204": Entry("cannot write", "The system refused to write there. Nothing was left half-written."),
+    "E205": Entry(
+        "a template of several files",
+        "The template has files beside its logic.py that the effe needs, so it cannot be written as one file: leave out the `.py` and "
+        "it becomes a directory.",
+    ),
     "E301": Entry("the port", "The port is taken or may not be used. `-port 0` takes a free one and says which."),
     "E304": Entry(
         "the env file",

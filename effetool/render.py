@@ -109,7 +109,9 @@ def render_template(directory: Path, values: Mapping[str, object]) -> dict[str, 
         if target in files:
             raise _faulty(f"two files render to {target}", path)
         files[target] = text.lstrip("\n") if text.startswith("\n") else text
-    return files
+    # The effe first, what is for people and tools last: the order it is read in.
+    last = {"README.md": 1, ".gitignore": 2}
+    return dict(sorted(files.items(), key=lambda item: (item[0] != "logic.py", last.get(item[0], 0), item[0])))
 
 
 def conflicts(root: Path, files: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,8 @@ from .render import conflicts, find_template, render_template, write_all
 
 __all__ = ["NewOptions", "Scaffold", "new", "plan"]
 
+# What an effe of one file does without.
+ALONE = frozenset({"logic.py", "tests", "README.md", ".gitignore"})
 # What each file is for, shown beside it.
 PURPOSE = {
     "README.md": "run, test, build, ship",
@@ -83,13 +85,20 @@ def plan(options: NewOptions) -> Scaffold:
     values = {
         "name": name,
         "version": options.version,
-        "doc": options.doc or template.description,
+        "doc": options.doc or template.description.partition(":")[0] or "An effe",
         "module": name if single else "logic",
         "single": single,
     }
     files = render_template(template.directory, values)
     root = target
     if single:
+        beside = [file for file in files if file.split("/")[0] not in ALONE]
+        if beside:
+            raise ScaffoldError(
+                f"the template {options.template} is more than one file: {', '.join(beside[:5])}",
+                code="E205",
+                fix=f"effe-tool new {target.with_suffix('')} -t {options.template}",
+            )
         files = {target.name: files["logic.py"]}
         root = target.parent
     scaffold = Scaffold(root, name, files, single)
