@@ -18,7 +18,6 @@ from .exchange import Exchange
 from .httpbase import BaseHTTPRequestHandler
 from .message import Request
 from .poll import READ, WRITE
-from .reply import REASONS
 from .wire import parse_head
 
 TYPE_CHECKING = False
@@ -246,6 +245,9 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             self.buffer = data[start:]
             if incoming.received - self.mark > DRAINED:
                 self.abort()
+            elif len(data) >= PROGRESS:
+                # It sends as well as it can: a reset now could cost it the answer it has not read yet.
+                self.deadline = monotonic() + LINGER_SECONDS
             return
         self.current = None
         self.buffer = b""
@@ -315,24 +317,6 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             self.refuse(HTTPError(400, "the request ended early"), runner)
         else:
             self.close()
-
-    def refuse(self, error: HTTPError, runner: Runner) -> None:
-        """Answer what cannot be served, and close: nobody knows where the next request would begin."""
-        self.current = None
-        body = f"{error.message or REASONS.get(error.status, 'error')}\n".encode()
-        extra = "".join(f"{name}: {value}\r\n" for name, value in (error.headers or {}).items())
-        data = self.server.clock.start(error.status) + (
-            b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
-            % (extra.encode("latin-1"), len(body), body)
-        )
-        runner.counts.observe(error.status, 0.0)
-        self.closing = True
-        try:
-            self._send(data, DONTWAIT)
-        except OSError:
-            self.abort()
-            return
-        self.linger()
 
     def linger(self) -> None:
         """End our side; read and drop what the client still sends, so that it can read the answer."""

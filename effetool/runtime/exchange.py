@@ -304,6 +304,28 @@ class Exchange:
         return (host[7:] if host.startswith("::ffff:") else host, address[1])
 
     def refuse(self, error: HTTPError, runner: Runner) -> None:
+        """Answer what cannot be served, and close: nobody knows where the next request would begin."""
+        self.current = None
+        body = f"{error.message or REASONS.get(error.status, 'error')}\n".encode()
+        extra = "".join(f"{name}: {value}\r\n" for name, value in (error.headers or {}).items())
+        data = self.server.clock.start(error.status) + (
+            b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+            % (extra.encode("latin-1"), len(body), body)
+        )
+        runner.counts.observe(error.status, 0.0)
+        self.closing = True
+        try:
+            self._send(data, DONTWAIT)
+        except OSError:
+            self.abort()
+            return
+        self.linger()
+
+    def linger(self) -> None:
+        """See Connection."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
         """See Connection."""
         raise NotImplementedError
 
