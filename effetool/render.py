@@ -127,8 +127,8 @@ def write_all(root: Path, files: Mapping[str, str]) -> list[Path]:
     Raises:
         ScaffoldError: E204 when the system refuses, with its word for it.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
     try:
+        root.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{root.resolve().name}.", dir=root.resolve().parent))
     except OSError as error:
         raise _unwritable(root, error) from error
