@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -185,17 +187,17 @@ def make(checkout: Path, env: dict[str, str], *arguments: str) -> subprocess.Com
 
 
 @pytest.fixture
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone() -> Iterator[Path]:
     """A clean checkout in a path with a space, of a user without rights."""
-    base = tmp_path_factory.mktemp("a place")
-    for parent in (base, *base.parents):
-        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+    # Not below pytest's own directory: every other session of pytest closes that to other users again.
+    base = Path(tempfile.mkdtemp(prefix="a place "))
+    base.chmod(0o755)
     copy_checkout(base / "effe tool")
     if os.getuid() == 0:
         for path in (base, *base.rglob("*")):
             os.chown(path, 65534, 65534)
-    return base / "effe tool"
+    yield base / "effe tool"
+    shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.mark.slow
