@@ -13,6 +13,8 @@ packages=(
     apache2-utils   # tests/image: htpasswd for the registry
     haproxy         # tests/runtime: restarts that lose no request
     curl      # the README's commands
+    chromium         # the error page of dev
+    chromium-driver
 )
 missing=()
 for package in "${packages[@]}"; do
