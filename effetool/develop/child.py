@@ -81,6 +81,7 @@ class Child:
             self._observed.wrap(effe)
         self._observed.listen()
         self._server = server = Server(settings, effe, Records(self.tell), listeners)
+        self._observed.server = server
         if fault is None:
             self._phase("start", self._warm)
         self.files()

@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import threading
+from time import monotonic, sleep
 
 from ..runtime.connection import Connection
 from ..runtime.errors import Disconnected, HTTPError
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 
     from ..runtime.logic import Effe
     from ..runtime.message import Request
+    from ..runtime.server import Server
     from .fault import Fault
     from .record import Recorder
 
 __all__ = ["Observed", "Records", "fault_run"]
 
+# Seconds until a draining child has closed its idle connections, at the latest.
+LAST_CALL = 2.0
 _COLOURS = {2: "32", 3: "36", 4: "33", 5: "31"}
 
 
@@ -56,6 +60,8 @@ class Observed:
         self._of_request: dict[int, str] = {}
         self._running: dict[int, Request] = {}  # by thread
         self._held: set[int] = set()
+        self._pages: set[int] = set()
+        self.server: Server | None = None
         self.busy = False  # a phase before the first request is in a debugger
 
     def wrap(self, effe: Effe) -> Effe:
@@ -112,6 +118,11 @@ class Observed:
         while not self._stopping.wait(15):
             response.write(": still\n\n")  # raises where the page was closed
             response.flush()
+        # The page loads again when this ends. It must not reach us by a connection that we have not closed yet.
+        self._pages.add(threading.get_ident())
+        until = monotonic() + LAST_CALL
+        while self.server is not None and self.server.connections > len(self._pages) and monotonic() < until:
+            sleep(0.01)
 
     def hold(self) -> None:
         """A debugger opens: no reload, and no deadline, until the runs it may stop have ended."""

@@ -30,7 +30,7 @@ class Browser:
             [DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
         line = ""
-        while "on port" not in line:
+        while "successfully on port" not in line:
             line = self.driver.stdout.readline()
             assert line, "chromedriver does not start"
         number = line.split("on port")[1].strip(" .\n")
