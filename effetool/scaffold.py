@@ -133,6 +133,8 @@ def check_new_name(name: str) -> str:
         ) from None
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise UsageError(f"the name {name!r} is a keyword of Python", code="E115", fix=f"effe-tool new {name}-effe")
+    if name == "effetool":
+        raise UsageError("the name 'effetool' is the runtime's own", code="E115", fix="effe-tool new hello")
     if name in sys.stdlib_module_names:
         raise UsageError(
             f"the name {name!r} is a module of the standard library: importing it would find the wrong one",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from effetool.contract import check_contract
-from effetool.errors import ScaffoldError
+from effetool.errors import ScaffoldError, UsageError
 from effetool.info import read_info
 from effetool.render import list_templates
 from effetool.scaffold import NewOptions, new
@@ -68,3 +68,12 @@ def test_a_parent_that_is_no_directory(tmp_path: Path) -> None:
     with pytest.raises(ScaffoldError, match=r"Not a directory|File exists") as caught:
         new(NewOptions(tmp_path / "file" / "mail"))
     assert caught.value.code == "E204"
+
+
+@pytest.mark.parametrize("name", ["json", "class", "match", "effetool", "Hello", "a/../B"])
+def test_a_name_that_would_hide_another(name: str, tmp_path: Path) -> None:
+    """A module of the standard library, a keyword, the runtime, or no name at all: E115, and nothing is written."""
+    with pytest.raises(UsageError) as caught:
+        new(NewOptions(tmp_path / name))
+    assert caught.value.code == "E115"
+    assert list(tmp_path.iterdir()) == []

@@ -47,7 +47,7 @@ def new(
         if list_:
             _list(console)
             return
-        if name is None:
+        if not name:
             raise UsageError("what is the new effe called?", code="E001", fix="effe-tool new hello")
         options = scaffold.NewOptions(Path(name), template=template, version=version, doc=doc, force=force)
         made = scaffold.plan(options) if dry_run else scaffold.new(options)
