@@ -78,12 +78,12 @@ def image(
             made = build_image(store, artifact, bases, console.stage)
             for warning in made.warnings:
                 console.warning(warning)
-            documents.append(_deliver(store, made, tag or [made.tag], output, load, push, console))
             console.stage(
                 "built",
                 f"{made.tag}  {size_text(made.size)}, {size_text(made.own)} above the base",
                 time.perf_counter() - began,
             )
+            documents.append(_deliver(store, made, tag or [made.tag], output, load, push, console))
         console.document(documents[0] if len(documents) == 1 else {"images": documents})
 
 

@@ -72,6 +72,8 @@ def parse_platform(text: str) -> Platform:
     words = text.strip().lower().split("/")
     if words[0] == "linux":
         words = words[1:]
+    elif len(words) > 1:
+        raise ValueError(f"an effe's image is for Linux, not for {text}")
     if not 1 <= len(words) <= 2 or not all(word.replace("_", "").isalnum() for word in words):
         raise ValueError(f"not a platform: {text!r}")
     known = {machine: name for name, machine in MACHINES.items()}
