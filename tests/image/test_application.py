@@ -23,7 +23,7 @@ def read(path: Path, files: dict[str, bytes], wheels: tuple[str, ...] = ()) -> A
 
 
 def test_the_layers_are_what_changes_together(tmp_path: Path) -> None:
-    """The author's files and what the build wrote of them are one layer; the runtime and the distributions are others."""
+    """The author's files and what the build wrote of them are one layer; the rest are others."""
     wheel = "idna-3.0-py3-none-any.whl"
     deps = {
         f".deps/{wheel}/{name}": b""

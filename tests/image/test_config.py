@@ -22,12 +22,12 @@ def test_platforms_are_go_words_or_the_kernel_s(text: str, platform: Platform) -
 @pytest.mark.parametrize("text", ["windows/amd64", "", "linux/", "linux/a/b/c", "linux/../x"])
 def test_what_is_no_linux_platform_is_refused(text: str) -> None:
     """An effe's image runs on Linux."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="linux|Linux|platform"):
         parse_platform(text)
 
 
 def test_an_image_runs_as_nobody_and_stops_by_sigterm(bare: Base) -> None:
-    """The settings every engine and Kubernetes' restricted profile ask for; the user is a number, which can be checked."""
+    """The settings every engine and Kubernetes' restricted profile ask for; the user is a number."""
     config = configuration(bare, [], {"a": "b"})["config"]
     assert isinstance(config, dict)
     assert config["User"] == "65532:65532"
