@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 DEMO := out/demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test quick lint venv parts clean
+.PHONY: demo test coverage quick lint venv parts clean
 
 demo: $(VENV)/.tool
 	@PYTHON="$(BIN)/python" bash docs/demo.sh "$(DEMO)" "$(PORT)"
@@ -48,6 +48,15 @@ quick: venv
 test: parts
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2
+	$(MAKE) coverage
+
+# Branches of the runtime that run in the tests' own process: wire, flags, log, and the server behind testing.Client.
+coverage: venv
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -q -m "not slow" tests/runtime/test_wire.py tests/runtime/test_flags.py \
+		tests/runtime/test_log.py tests/runtime/test_metrics.py tests/runtime/test_listeners.py tests/testing/test_client.py
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --ignore-errors --include 'effetool/runtime/*'
 
 parts:
 	@bash tests/parts.sh

@@ -126,7 +126,7 @@ class Request(Head):
             raise HTTPError(400, "the body is not JSON") from None
 
     def form(self) -> Query:
-        """Return the fields of a submitted HTML form (urlencoded or multipart); else HTTPError 400 or 415."""
+        """Return the fields of a submitted HTML form (urlencoded); HTTPError 400 or 415 for anything else."""
         from .query import parse_form
 
         return parse_form(self.headers.get("content-type") or "", self.body.read())
