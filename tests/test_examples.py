@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,8 @@ BIN = Path(sys.executable).parent
 def built(name: str, tmp_path: Path, *flags: str) -> Path:
     """Build an example; returns its file."""
     command = [BIN / "effe-tool", "build", "-q", "--dirout", tmp_path, *flags, EXAMPLES / name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return tmp_path / done.stdout.strip()
 
@@ -121,8 +123,8 @@ WRONG = [
     "def handler(context: int, error: object, response: Response, request: Request) -> None: ...",
 ]
 CHECKERS = {
-    "mypy": [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "check.py"],
-    "pyright": [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "check.py"],
+    "mypy": [sys.executable, "-m", "mypy", "--strict", "--no-incremental"],
+    "pyright": [sys.executable, "-m", "pyright", "--pythonpath", sys.executable],
 }
 
 
@@ -131,13 +133,14 @@ CHECKERS = {
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_module_is_checked_against_logic(checker: str, tmp_path: Path) -> None:
     """Both checkers accept every right run, and refuse every wrong one at the line that says it is a Logic."""
+    wrong = []
     for number, run in enumerate([*GOOD, *WRONG]):
-        here = tmp_path / str(number)
-        here.mkdir()
-        (here / "effe.py").write_text(RIGHT.format(run=run))
-        (here / "check.py").write_text(CHECK)
-        done = subprocess.run(CHECKERS[checker], cwd=here, capture_output=True, text=True, check=False)
-        assert done.returncode == (0 if run in GOOD else 1), f"{run}\n{done.stdout}{done.stderr}"
+        (tmp_path / f"effe{number}.py").write_text(RIGHT.format(run=run))
+        (tmp_path / f"check{number}.py").write_text(CHECK.replace("effe\n", f"effe{number}\n"))
         if run in WRONG:
-            assert re.search(r"check\.py:4(:\d+)?( -|:) error", done.stdout), done.stdout
-            assert len(re.findall(r" error", done.stdout)) >= 1
+            wrong.append(f"check{number}.py:4")
+    checks = sorted(path.name for path in tmp_path.glob("check*.py"))
+    done = subprocess.run([*CHECKERS[checker], *checks], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = re.findall(r"(check\d\.py:4)(?::\d+)?(?: -|:) error", done.stdout)
+    assert sorted(set(told)) == wrong, done.stdout

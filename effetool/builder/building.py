@@ -161,7 +161,7 @@ def finish(prepared: Prepared, options: Options, progress: Progress, cache: Cach
         _replace(temporary, prepared.target)
     cache.put("made", prepared.inputs, digest.encode())
     artifact = Artifact(prepared.target, prepared.info, digest, size, prepared.contents.facts, start=start)
-    clock.step("built", str(prepared.target), digest)
+    clock.step("built", str(prepared.target), f"{_kilo(size)}  sha256 {digest[:8]}…")
     return artifact
 
 
