@@ -116,7 +116,9 @@ class Workers:
     def signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self.reap()
-        elif number == signal.SIGHUP and self.announced and not self.stopping:
+        elif number == signal.SIGHUP and not self.announced:
+            self.hungup = True  # one worker answers already, and others are still to come: reload when all are there
+        elif number == signal.SIGHUP and not self.stopping:
             self.log.info("reloading", file=self.command[0])
             service.notify(self.notify, "RELOADING=1")
             self.roll = list(range(len(self.sockets)))
@@ -309,6 +311,8 @@ class Workers:
             where = self.admin.address if self.admin else None
             announce(self.log, self.known, self.sockets[0], self.settings, age(), where)
             service.notify(self.notify, "READY=1")
+            if self.hungup:
+                self.signalled(signal.SIGHUP)
 
     # ---- for the admin listener, in its threads
 
