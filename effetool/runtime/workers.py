@@ -80,7 +80,7 @@ class Workers:
         self.due: dict[int, float] = {}  # number -> when its replacement starts
         self.pauses = [0.0] * len(sockets)
         self.roll: list[int] = []  # the numbers a reload has still to exchange
-        self.announced = self.stopping = self.reloading = False
+        self.announced = self.stopping = self.reloading = self.hungup = False
         self.deadline = 0.0
         self.restarts = self.code = 0
         self.past: metrics.Snapshot = {}
