@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
-import sys
 
 from .errors import LogicError
 
@@ -71,20 +68,9 @@ def load(module: str, source: str | None = None) -> Effe:
     """
     if source is None:
         return fill_in(importlib.import_module(module))
-    directory = os.path.dirname(os.path.abspath(source))
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    spec = importlib.util.spec_from_file_location(module, os.path.abspath(source))
-    if spec is None or spec.loader is None:
-        raise LogicError(f"{source} is no Python module: its name must end in .py")
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[module] = loaded
-    try:
-        spec.loader.exec_module(loaded)
-    except BaseException:
-        sys.modules.pop(module, None)
-        raise
-    return fill_in(loaded)
+    from .checkout import import_file
+
+    return fill_in(import_file(module, source))
 
 
 def _nothing(*_: Any) -> None:
