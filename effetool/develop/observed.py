@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from ..runtime.connection import Connection
 from ..runtime.errors import Disconnected, HTTPError
 from ..runtime.log import Log, escape
-from ..runtime.message import Response
+from ..runtime.response import Response
 from .fault import fault_of
 from .page import EVENTS, SAVE, write_fault
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..runtime.logic import Effe
-    from ..runtime.message import Request
+    from ..runtime.request import Request
     from ..runtime.server import Server
     from .fault import Fault
     from .record import Recorder

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from .errors import HTTPError as HTTPError
     from .errors import StartError as StartError
     from .logic import Logic as Logic
-    from .message import Request as Request
-    from .message import Response as Response
+    from .request import Request as Request
+    from .response import Response as Response
 
 __all__ = ["HTTPError", "Logic", "Request", "Response", "StartError"]
 
-_HOMES = {"HTTPError": "errors", "Logic": "logic", "Request": "message", "Response": "message", "StartError": "errors"}
+_HOMES = {"HTTPError": "errors", "Logic": "logic", "Request": "request", "Response": "response", "StartError": "errors"}
 
 
 def __getattr__(name: str) -> object:

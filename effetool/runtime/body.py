@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from .message import Request
+    from .request import Request
 
 # Up to here a body is received before the run begins: a client that stalls in it costs no thread and no context.
 # Beyond, the run begins and reads the rest as it comes, so that a large body is never held in memory as a whole.

@@ -16,8 +16,8 @@ from .body import COLLECTED, Incoming
 from .errors import HTTPError
 from .exchange import Exchange
 from .httpbase import BaseHTTPRequestHandler
-from .message import Request
 from .poll import READ, WRITE
+from .request import Request
 from .wire import parse_head
 
 TYPE_CHECKING = False

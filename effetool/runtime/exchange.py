@@ -7,8 +7,9 @@ import struct
 from time import monotonic
 
 from .errors import Disconnected, HTTPError
-from .message import Request, Response
 from .reply import CONTINUE, REASONS, TEXT
+from .request import Request
+from .response import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .message import Request
     from .pool import Lease
+    from .request import Request
     from .server import Server
 
 # How long a run may keep the leader before another thread takes over, at least; twice that at most.

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any, Protocol
 
-    from .message import Request, Response
+    from .request import Request
+    from .response import Response
 
     class Logic(Protocol):
         """What an author's module is. Only `run` is required; `INFO` is read without running the module."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .flags import Settings
     from .log import Log
     from .logic import Effe
-    from .message import Request
+    from .request import Request
 
 # How exact the time-outs are, and how often all connections are looked at (1 ms for 10,000 of them).
 TICK = 0.25

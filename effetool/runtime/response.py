@@ -1,160 +1,19 @@
-"""Request and Response: the body is a file you read, the response is a file you write. Both are lazy."""
+"""A response as the author sees it: a file he writes, sent whole when `run` returns, or in pieces from `flush` on."""
 
 from __future__ import annotations
 
-import io
-import os
-import re
-from urllib.parse import unquote
-
-from .errors import HTTPError
-from .headers import Headers, ResponseHeaders
+from .headers import ResponseHeaders
 from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk, encode_fields
-from .wire import Head, split_absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import Any
 
-    from .connection import Connection
-    from .query import Query
+    from .request import Request
 
 # How much of a response is held back before it begins to stream: enough for nearly every answer to carry a
 # Content-Length, and for a late crash to become a 500 instead of a cut; small enough to hold in every context at once.
 HELD_BACK = 256 * 1024
-# What a proxy or client may hand on as its request id; anything else could forge log lines or other headers.
-_ID = re.compile(r"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").search
-
-
-class Request(Head):
-    """One request.
-
-    Made once its head is complete and valid. `body` is a file of bytes that ends where the body ends.
-    """
-
-    # Made by wire.parse_head, prepared by Connection.converse.
-    __slots__ = (
-        "_body", "_headers", "_id", "_path", "_query", "abandoned", "begun", "connection", "incoming",
-    )  # fmt: skip
-
-    connection: Connection
-    incoming: Any
-    # The response's first byte is claimed once: begun by the run, or abandoned to a 504 (under the server's lock).
-    begun: bool
-    abandoned: bool
-    _headers: Headers | None
-    _body: BinaryIO | None
-    _query: Query | None
-    _id: str | None
-    _path: str | None
-
-    @property
-    def method(self) -> str:
-        """The method, as it was sent (methods are case-sensitive, RFC 9110 9.1)."""
-        return self._method.decode("ascii")
-
-    @property
-    def target(self) -> str:
-        """The request-target as it was sent: not decoded, the query in it."""
-        return self._target.decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """The path, percent-decoded as UTF-8; `target` has the raw one."""
-        path = self._path
-        if path is None:
-            raw = self._target
-            if raw[0] != 47:
-                split = split_absolute(raw)
-                raw = split[1] if split else raw
-            path = raw.decode("latin-1")
-            if "?" in path:
-                path = path[: path.index("?")]
-            if "%" in path or not path.isascii():
-                path = unquote(path.encode("latin-1").decode("utf-8", "surrogateescape"), errors="replace")
-            self._path = path
-        return path
-
-    @property
-    def query_string(self) -> str:
-        """What follows the first `?` of the target, not decoded."""
-        return self._target.decode("latin-1").partition("?")[2]
-
-    @property
-    def query(self) -> Query:
-        """The decoded query: first values by `[]` and `.get`, all of them by `.get_all`."""
-        if self._query is None:
-            from .query import parse
-
-            self._query = parse(self._target.partition(b"?")[2])
-        return self._query
-
-    @property
-    def headers(self) -> Headers:
-        """The header fields."""
-        if self._headers is None:
-            fields = []
-            for line in self._block.decode("latin-1").split("\r\n")[1:-1]:
-                name, _, value = line.partition(":")
-                fields.append((name.lower(), name, value.strip(" \t")))
-            if self._target[0] != 47:
-                split = split_absolute(self._target)
-                if split:  # RFC 9112 3.2.2: its authority replaces Host
-                    fields = [field for field in fields if field[0] != "host"]
-                    fields.insert(0, ("host", "Host", split[0].decode("latin-1")))
-            self._headers = Headers(fields)
-        return self._headers
-
-    @property
-    def body(self) -> BinaryIO:
-        """The body, as a file of bytes.
-
-        Reading raises HTTPError (400 malformed, 408 stalled, 413 too large) and ConnectionError (the client went away);
-        a `run` that lets them pass answers the status.
-        """
-        if self._body is None:
-            self._body = io.BytesIO() if self.incoming is None else self.incoming.file(self)
-        return self._body
-
-    def json(self) -> Any:
-        """Return the body as JSON; what is none answers 400 by itself (HTTPError)."""
-        import json
-
-        try:
-            return json.loads(self.body.read())
-        except (ValueError, RecursionError):
-            raise HTTPError(400, "the body is not JSON") from None
-
-    def form(self) -> Query:
-        """Return the fields of a submitted HTML form (urlencoded); HTTPError 400 or 415 for anything else."""
-        from .query import parse_form
-
-        return parse_form(self.headers.get("content-type") or "", self.body.read())
-
-    @property
-    def client(self) -> tuple[str, int]:
-        """The peer's address and port, never what a header claims; ("unix", 0) on a Unix socket."""
-        return self.connection.peer()
-
-    @property
-    def version(self) -> str:
-        """`HTTP/1.1` or `HTTP/1.0`."""
-        return "HTTP/1." + self._minor.decode("ascii")
-
-    @property
-    def id(self) -> str:
-        """The request's id: X-Request-ID where it is a plain word, or one made here. It is in every log record."""
-        if self._id is None:
-            found = _ID(self._low)
-            if found is None:
-                self._id = os.urandom(8).hex()
-            else:
-                start, end = found.span(1)
-                self._id = self._block[start:end].decode("ascii")
-        return self._id
-
-    def __repr__(self) -> str:
-        return f"<Request {self.method} {self.target}>"
 
 
 def _length(size: int) -> bytes:
