@@ -11,6 +11,7 @@ packages=(
     aardvark-dns    # tests/image: engines that load and run the images
     docker-registry # tests/image: push and pull
     apache2-utils   # tests/image: htpasswd for the registry
+    openssl         # tests/image, tests/runtime: certificates
     haproxy         # tests/runtime: restarts that lose no request
     curl      # the README's commands
     chromium         # the error page of dev

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from effetool.image.config import Base, Platform
 from effetool.image.layer import Entry, write_layer
 from effetool.image.store import Store
 from tests.docs.shell import free_port
+from tests.parts import need
 
 CONTAINERS_CONF = """\
 [containers]
@@ -31,13 +31,6 @@ cgroup_manager="cgroupfs"
 events_logger="file"
 runtime="runc"
 """
-
-
-def need(*programs: str) -> None:
-    """Skip, saying what to install, where a program is missing. CI installs them all."""
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: apt-get install --no-install-recommends {' '.join(missing)}")
 
 
 @contextlib.contextmanager
@@ -59,36 +52,52 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pex(shared: Path) -> Path:
-    """hello-1.0.pex with an effe that tells what a container allows it, and can be slow."""
-    path = shared / "probe-1.0.pex"
-    with alone(shared / "pex.lock"):
+    """probe-1.0.pex: an effe without dependencies that tells what a container allows it, and can be slow."""
+    return built(shared, "probe", "[]")
+
+
+@pytest.fixture(scope="session")
+def native(shared: Path) -> Path:
+    """The same effe with a dependency that has native code."""
+    return built(shared, "native", '["markupsafe"]')
+
+
+def built(shared: Path, folder: str, dependencies: str) -> Path:
+    """Build the probe with the command line, once for all test processes."""
+    path = shared / f"{folder}.pex"
+    with alone(shared / f"{folder}.lock"):
         if not path.exists():
-            source = shared / "probe"
+            source = shared / folder
             source.mkdir()
-            (source / "logic.py").write_text(LOGIC)
+            (source / "logic.py").write_text(f"# /// script\n# dependencies = {dependencies}\n# ///\n{LOGIC}")
             (source / "data.txt").write_text("data beside the code\n")
             command = [sys.executable, "-m", "effetool", "build", str(source), "--out", str(path), "-q"]
-            subprocess.run(command, check=True, capture_output=True)
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
     return path
 
 
 LOGIC = '''
 """probe: tell what is allowed here."""
-import json, os, ssl, threading, time, urllib.request
+import json, os, ssl, time, urllib.request
 
 INFO = {"name": "probe", "version": "1.0", "doc": "Tell what is allowed"}
 
 
 def run(context, error, response, request):
+    if "BROKEN" in os.environ:
+        raise RuntimeError("broken")
     if request.path == "/slow":
         response.write("begun\\n")
         response.flush()
         time.sleep(float(request.query["seconds"]))
         response.write("ended\\n")
+    elif request.path == "/dependency":
+        import markupsafe
+        response.write(markupsafe._speedups.__file__ + markupsafe.escape("<"))
     elif request.path == "/call":
-        trust = ssl.create_default_context(cafile=request.query.get("ca"))
         try:
-            with urllib.request.urlopen(request.query["url"], context=trust, timeout=20) as answer:
+            with urllib.request.urlopen(request.query["url"], timeout=20) as answer:
                 response.write(answer.read())
         except OSError as refused:
             response.status = 502
@@ -99,9 +108,11 @@ def run(context, error, response, request):
             written = "yes"
         except OSError as refused:
             written = type(refused).__name__ + str(refused.errno)
+        status = dict(line.split(":", 1) for line in open("/proc/self/status"))
         response.json({
-            "uid": os.getuid(), "pid": os.getpid(), "written": written, "data": open("data.txt").read(),
-            "capabilities": [line for line in open("/proc/self/status") if line.startswith("CapEff")][0].split()[1],
+            "uid": os.getuid(), "gid": os.getgid(), "pid": os.getpid(), "written": written,
+            "data": open("data.txt").read(), "capabilities": status["CapEff"].strip(),
+            "no_new_privileges": status["NoNewPrivs"].strip(),
             "certificates": len(ssl.create_default_context().get_ca_certs()),
         })
 '''
@@ -140,11 +151,27 @@ def small(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def podman(shared: Path) -> dict[str, str]:
-    """The environment podman runs in."""
-    need("podman", "runc", "skopeo")
-    conf = shared / "containers.conf"
+    """The environment podman runs in, with images and containers of this run alone."""
+    need("podman", "runc")
+    conf, storage = shared / "containers.conf", shared / "storage.conf"
     conf.write_text(CONTAINERS_CONF)
-    return {**os.environ, "CONTAINERS_CONF": str(conf)}
+    storage.write_text(f'[storage]\ndriver="overlay"\nrunroot="{shared}/run"\ngraphroot="{shared}/graph"\n')
+    return {**os.environ, "CONTAINERS_CONF": str(conf), "CONTAINERS_STORAGE_CONF": str(storage)}
+
+
+@pytest.fixture(scope="session")
+def loaded(shared: Path, native: Path, small: Path, podman: dict[str, str]) -> str:
+    """The name under which podman has the image of `native` on the small base."""
+    done = shared / "loaded"
+    with alone(shared / "loaded.lock"):
+        if not done.exists():
+            command = [sys.executable, "-m", "effetool", "image", str(native), "--load", "-q"]
+            ended = subprocess.run(
+                command, capture_output=True, text=True, env={**podman, "XDG_CACHE_HOME": str(small)}
+            )
+            assert ended.returncode == 0, ended.stderr
+            done.write_text(ended.stdout.strip())
+    return done.read_text()
 
 
 @pytest.fixture(scope="session")
