@@ -16,7 +16,7 @@ import time
 from . import listeners, logic, metrics, service
 from .errors import LogicError
 from .flags import NEVER
-from .signals import WOKEN, Signals
+from .signals import HEARD, WOKEN, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Process:
 
     def run(self, environ: dict[str, str]) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
-        signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        signals = Signals(*HEARD)
         code = self.prepare()
         if code:
             return code

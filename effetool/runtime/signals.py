@@ -13,6 +13,9 @@ import signal
 
 # Not a signal: what `Signals.wake` sends.
 WOKEN = 0
+# What a serving process hears. Whoever starts one blocks them (child.py), and making `Signals` lets them through: one
+# that comes before the handlers stand would end the process.
+HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Signals:
@@ -27,6 +30,7 @@ class Signals:
             # nohup, and a shell's background job, have it ignored: that is the user's word.
             if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, _heard)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
     def wait(self, timeout: float | None = None) -> list[int]:
         """Return what came since the last call, waiting for the first; [] after `timeout` seconds without any."""

@@ -14,7 +14,7 @@ import socket
 import threading
 
 from .process import Process, Readiness, attend, failed, leave
-from .signals import Signals
+from .signals import HEARD, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def work(settings: Settings, known: Info, log: Log) -> int:
         parent = _adopt(int(control))
     except (OSError, ValueError):
         return failed(log, f"{VARIABLE} is for the parent of -workers to set")
-    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signals = Signals(*HEARD)
     process = Process(settings, known, log, sockets[int(number)])
     code = process.prepare()
     if code:

@@ -16,15 +16,14 @@ import os
 import selectors
 import signal
 import socket
-import sys
-import threading
 import time
 
-from . import info, listeners, metrics, service
+from . import listeners, service
+from .child import Worker, command, spawn
 from .flags import NEVER
 from .process import Idle, age, announce, failed
-from .signals import Signals
-from .worker import VARIABLE, environment
+from .signals import HEARD, Signals
+from .tally import Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,64 +37,36 @@ _LIFE = 10.0
 _PAUSE, _LONGEST = 0.1, 30.0
 # What a worker gets beyond -grace before SIGKILL: stop() of its contexts.
 _BEYOND = 5.0
-# How long a probe or a scraper waits for a worker that is busy.
-_PATIENCE = 2.0
-
-
-class Worker:
-    """A child process. `state` goes from "starting" over "ready" to "leaving"."""
-
-    __slots__ = ("answers", "begun", "buffer", "control", "counts", "number", "old", "pid", "state", "wrong")
-
-    def __init__(self, number: int, pid: int, control: socket.socket, old: Worker | None) -> None:
-        self.number, self.pid, self.control = number, pid, control
-        self.old = old  # the worker it succeeds in a reload
-        self.state, self.begun = "starting", time.monotonic()
-        self.buffer, self.answers = b"", 0
-        self.counts: metrics.Snapshot = {}
-        self.wrong: str | None = "starting"
-
-    def send(self, number: int) -> None:
-        """Send it a signal; harmless when it has just ended (it is not reaped yet, so the pid is still its own)."""
-        os.kill(self.pid, number)
-
-    def tell(self, words: str) -> None:
-        """Say something to it (worker.py). The answer to `status` comes to `Workers.hear`."""
-        try:
-            self.control.send(f"{words}\n".encode())
-        except OSError:  # it is ending
-            pass
 
 
 class Workers:
-    """The parent. All but `wrong` and `metrics`, which the admin listener calls, runs in its main thread."""
+    """The parent. All of it runs in its main thread; the admin listener's threads ask its tally."""
 
     def __init__(self, settings: Settings, known: Info, log: Log, sockets: list[list[socket.socket]]) -> None:
         self.settings, self.known, self.log, self.sockets = settings, known, log, sockets
         self.command = command()
         self.environ = dict(os.environ)
         self.notify = {"NOTIFY_SOCKET": self.environ.pop("NOTIFY_SOCKET", "")}
-        self.lock = threading.Condition()  # over `alive` and what its workers have said
-        self.alive: dict[int, Worker] = {}  # by pid
+        self.tally = Tally(lambda: self.stopping)
+        self.alive = self.tally.alive
         self.due: dict[int, float] = {}  # number -> when its replacement starts
         self.pauses = [0.0] * len(sockets)
         self.roll: list[int] = []  # the numbers a reload has still to exchange
         self.announced = self.stopping = self.reloading = self.hungup = False
         self.deadline = 0.0
-        self.restarts = self.code = 0
-        self.past: metrics.Snapshot = {}
+        self.code = 0
         self.idle = Idle(settings.idle_exit)
         self.selector = selectors.DefaultSelector()
         self.admin: Admin | None = None
 
     def run(self) -> int:
         """Keep the workers until a signal ends all; return the exit code."""
-        signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        signals = Signals(*HEARD, signal.SIGCHLD)
         self.selector.register(signals.reader, selectors.EVENT_READ)
         if self.settings.admin:
             from .admin import Admin
 
-            self.admin = Admin(self.settings, self.wrong, self.metrics, self.known.text)
+            self.admin = Admin(self.settings, self.tally.wrong, self.tally.metrics, self.known.text)
         for listeners_ in self.sockets:
             listeners.listen(listeners_)
         for number in range(len(self.sockets)):
@@ -147,7 +118,7 @@ class Workers:
             for worker in self.alive.values():
                 worker.send(signal.SIGKILL)
         elif not self.stopping and self.announced and now >= self.idle.next:
-            if self.idle.over(self.total()):
+            if self.idle.over(self.tally.total()):
                 self.stop("idle")
             for worker in self.alive.values():
                 worker.tell("status")  # for the next time
@@ -171,27 +142,14 @@ class Workers:
 
     def start(self, number: int, old: Worker | None = None) -> None:
         """Start a worker with the sockets of this number."""
-        ours, theirs = socket.socketpair()
-        handed = [theirs, *(listener for each in self.sockets for listener in each)]
-        for each in handed:
-            os.set_inheritable(each.fileno(), True)
         try:
-            environ = {**self.environ, VARIABLE: environment(number, self.sockets, theirs)}
-            pid = os.posix_spawn(self.command[0], self.command, environ)
+            worker = spawn(self.command, self.environ, number, self.sockets, old)
         except OSError as error:  # no memory, or the file is just being replaced
-            ours.close()
             self.log.error("a worker cannot be started", error, worker=number)
             self.failed(number, old)
             return
-        finally:
-            for each in handed:
-                os.set_inheritable(each.fileno(), False)
-            theirs.close()
-        ours.setblocking(False)
-        worker = Worker(number, pid, ours, old)
-        with self.lock:
-            self.alive[pid] = worker
-        self.selector.register(ours, selectors.EVENT_READ, worker)
+        self.tally.add(worker)
+        self.selector.register(worker.control, selectors.EVENT_READ, worker)
 
     def reap(self) -> None:
         """Take leave of the children that ended; as PID 1, of orphans too."""
@@ -208,19 +166,14 @@ class Workers:
     def ended(self, worker: Worker, status: int) -> None:
         """Count a worker that is no more, and replace it if it should still be."""
         self.hear(worker)  # its last words
-        if worker.control.fileno() >= 0:
-            self.selector.unregister(worker.control)
-            worker.control.close()
-        with self.lock:
-            del self.alive[worker.pid]
-            self.past = metrics.add(self.past, metrics.retired(worker.counts))
-            self.lock.notify_all()
+        self.close(worker)
+        self.tally.remove(worker)
         if self.stopping or worker.state == "leaving":
             self.reloaded()
             return
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
         self.log.critical("a worker died", worker=worker.number, pid=worker.pid, exit_code=code)
-        self.restarts += 1
+        self.tally.restarts += 1
         if time.monotonic() - worker.begun > _LIFE:
             self.pauses[worker.number] = 0.0
         self.failed(worker.number, worker.old)
@@ -265,28 +218,19 @@ class Workers:
 
     def hear(self, worker: Worker) -> None:
         """Read what a worker has said."""
-        try:
-            while True:
-                data = worker.control.recv(65536)
-                if not data:  # it is ending; its process is reaped by SIGCHLD
-                    self.selector.unregister(worker.control)
-                    worker.control.close()
-                    break
-                worker.buffer += data
-        except OSError:
-            pass  # no more for now, or closed before
-        *lines, worker.buffer = worker.buffer.split(b"\n")
-        for line in lines:
+        for line in worker.lines():
             if line == b"ready":
                 self.ready(worker)
-                continue
-            import json
+            else:
+                self.tally.said(worker, line)
+        if worker.silent:  # it is ending; its process is reaped by SIGCHLD
+            self.close(worker)
 
-            said = json.loads(line)
-            with self.lock:
-                worker.counts, worker.wrong = said["counts"], said["wrong"]
-                worker.answers += 1
-                self.lock.notify_all()
+    def close(self, worker: Worker) -> None:
+        """Listen to it no more."""
+        if worker.control.fileno() >= 0:
+            self.selector.unregister(worker.control)
+            worker.control.close()
 
     def ready(self, worker: Worker) -> None:
         """Let a worker that answers take its place."""
@@ -313,41 +257,6 @@ class Workers:
             service.notify(self.notify, "READY=1")
             if self.hungup:
                 self.signalled(signal.SIGHUP)
-
-    # ---- for the admin listener, in its threads
-
-    def ask(self) -> list[Worker]:
-        """Ask every worker that is ready how it is; wait two seconds at most for those that are busy."""
-        with self.lock:
-            asked = [worker for worker in self.alive.values() if worker.state != "starting"]
-            before = {worker: worker.answers for worker in asked}
-            for worker in asked:
-                worker.tell("status")
-            self.lock.wait_for(
-                lambda: all(w.answers > before[w] or w.pid not in self.alive for w in asked), timeout=_PATIENCE
-            )
-        return asked
-
-    def wrong(self) -> str | None:
-        """Return None if some worker takes requests, else why none does."""
-        if self.stopping:
-            return "not serving"
-        reasons = [worker.wrong for worker in self.ask() if worker.state == "ready"]
-        return None if None in reasons else "; ".join(filter(None, reasons)) or "no worker"
-
-    def total(self) -> metrics.Snapshot:
-        """Return the sum over the workers, those that ended included, as far as they have said."""
-        with self.lock:
-            total = self.past
-            for worker in self.alive.values():
-                total = metrics.add(total, worker.counts)
-        return total
-
-    def metrics(self) -> str:
-        """Return the page /metrics: the sums, and each worker."""
-        asked = self.ask()
-        each = {str(worker.number): worker.counts for worker in asked if worker.state == "ready"}
-        return metrics.exposition(self.total(), each, self.restarts)
 
 
 def supervise(settings: Settings, known: Info, log: Log) -> int:
@@ -377,14 +286,6 @@ def _sockets(settings: Settings, count: int) -> list[list[socket.socket]]:
     port = first[0].getsockname()[1]
     listeners.close(first)
     return [listeners.tcp(settings.host, port, reuse_port=True) for _ in range(count)]
-
-
-def command() -> list[str]:
-    """Return the command line that starts this program again, from the file that lies at its path then."""
-    if info.embedded() is None:
-        return [sys.executable, "-m", "effetool.runtime", *sys.argv[1:]]
-    path = os.path.abspath(sys.argv[0] if os.path.isfile(sys.argv[0]) else os.environ["PEX"])
-    return [path, *sys.argv[1:]] if os.access(path, os.X_OK) else [sys.executable, path, *sys.argv[1:]]
 
 
 def cpus() -> int:

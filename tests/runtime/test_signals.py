@@ -71,3 +71,16 @@ def test_an_ignored_sigint_stays_ignored(child):
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == f"[{int(signal.SIGTERM)}]\n"
+
+
+def test_a_signal_kept_back_while_it_started_is_heard_and_nothing_stays_blocked(child):
+    """The parent of workers blocks them until the handlers stand; the author's own children must not inherit that."""
+
+    def blocked():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        signal.raise_signal(signal.SIGHUP)
+
+    process = child(
+        "print(signals.wait(60), signal.pthread_sigmask(signal.SIG_BLOCK, ()), flush=True)", preexec_fn=blocked
+    )
+    assert process.stdout.readline() == f"[{int(signal.SIGHUP)}] set()\n"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import ROOT
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc"),
@@ -141,6 +143,33 @@ def test_sighup_brings_the_new_file_without_losing_a_request(serve, tmp_path):
         until(lambda: len(load.answers) > count + 50)
     assert load.failed == []
     assert {answer[0] for answer in load.answers[count + 10 :]} == {"2"}
+    assert running.stop() == 0
+
+
+# Holds a worker at a point where none of the effe's code has run, so none of its handlers stands.
+HELD = """
+import os, time
+if "EFFE_WORKER" in os.environ:
+    open(f"held-{os.getpid()}", "w").close()
+    while not os.path.exists("let-go"):
+        time.sleep(0.005)
+"""
+
+
+def test_a_signal_to_the_whole_group_ends_no_worker_that_is_only_starting(serve, tmp_path):
+    """A shell's `kill -HUP %1`, a terminal that closes: the parent is meant, and reloads once all are there."""
+    (tmp_path / "sitecustomize.py").write_text(HELD)
+    running = serve(
+        EFFE, "-workers", "2", ready=False, environ={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, start_new_session=True
+    )
+    until(lambda: len(list(tmp_path.glob("held-*"))) == 2)
+    first = children(running)
+    os.killpg(running.process.pid, signal.SIGHUP)
+    (tmp_path / "let-go").touch()
+    running.record("reloaded")
+    assert not [record for record in running.records if record["level"] != "info"]
+    assert len(children(running)) == 2 and not set(first) & set(children(running))
+    assert running.ready().get()[0] == 200
     assert running.stop() == 0
 
 
