@@ -250,6 +250,11 @@ CODES: dict[str, Entry] = {
         "`effe-tool base` takes Python and its libraries from the Debian or Ubuntu packages of the machine it runs on: it needs apt-get, "
         "dpkg-deb and their archive, but neither root nor a container engine. Elsewhere give --base a reference.",
     ),
+    "E410": Entry(
+        "two effes of one name",
+        "Effes that run together are told apart by their name in INFO, so no two may have the same. Two versions of one effe in a "
+        "directory of built files are such a pair: name the files that shall run.",
+    ),
 }
 
 

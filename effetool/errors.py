@@ -10,7 +10,8 @@
     ├── ScaffoldError             E201, E202 new
     ├── ServeError                E301 a port
     ├── EngineError               E401 a container engine
-    └── ImageError                E402–E408 an image: its base, its reference, a registry
+    ├── ImageError                E402–E408 an image: its base, its reference, a registry
+    └── DeployError               E410–E419 what is deployed together does not fit together, or a proxy refuses
 
 Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.console` draws
 them. `effetool.explain` holds a paragraph for each code.
@@ -25,6 +26,7 @@ __all__ = [
     "BuildError",
     "ContractError",
     "DependencyError",
+    "DeployError",
     "EffeToolError",
     "EngineError",
     "ImageError",
@@ -140,3 +142,7 @@ class EngineError(EffeToolError):
 
 class ImageError(EffeToolError):
     """An image cannot be made of this, or a registry refuses it."""
+
+
+class DeployError(EffeToolError):
+    """Effes that do not fit together, or a proxy that is not there or refuses."""

@@ -51,6 +51,9 @@ def application(words: tuple[str, ...] = ()) -> typer.Typer:
     for name, aliases in COMMANDS.items():
         if not words or not {name, *aliases}.isdisjoint(words):
             function = getattr(import_module(f".{name}", __name__), name)
+            if isinstance(function, typer.Typer):
+                app.add_typer(function, name=name)
+                continue
             settings = getattr(function, "command_settings", {})
             app.command(name, **settings)(function)
             for alias in aliases:
