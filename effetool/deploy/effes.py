@@ -66,7 +66,7 @@ def find_effes(paths: Sequence[Path] = ()) -> list[Effe]:
         DeployError: E410 when two have one name.
     """
     found: dict[str, Effe] = {}
-    for effe in [effe for path in paths or [None] for effe in _at(path)]:
+    for effe in [effe for path in paths for effe in _at(path)] if paths else _at(None):
         if effe.info.problem is not None:
             raise effe.info.problem
         other = found.setdefault(effe.name, effe)
