@@ -61,7 +61,8 @@ CODES: dict[str, Entry] = {
     "E115": Entry(
         "a name that cannot be used",
         "One name serves as a file name, an image name and a Kubernetes name: a lower-case letter first, then letters, digits, - or "
-        "_, at most 63, the last one a letter or digit. A new effe may not be called as a keyword or a module of the standard library.",
+        "_, at most 63, the last one a letter or digit. A new effe may not be called as a keyword or a module of the standard "
+        "library, nor may its directory as one in which no effe is looked for (out, dist, build, tests, venv).",
     ),
     "E116": Entry(
         "a version that cannot be used",

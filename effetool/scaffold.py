@@ -10,9 +10,14 @@ from pathlib import Path
 
 from .errors import InfoError, ScaffoldError, UsageError
 from .info import check_name, check_version
-from .render import conflicts, find_template, render_template, write_all
+from .project import IGNORED
+from .render import conflicts, find_template, render_template, templates_root, write_all
 
-__all__ = ["NewOptions", "Scaffold", "new", "plan"]
+__all__ = ["DEBUG_PORT", "NewOptions", "Scaffold", "check_new_name", "new", "plan"]
+
+# Where an editor's debugger attaches to `dev --debugpy`: debugpy's own customary port.
+DEBUG_PORT = 5678
+LAUNCH = ".vscode/launch.json"
 
 # What an effe of one file does without.
 ALONE = frozenset({"logic.py", "tests", "README.md", ".gitignore"})
@@ -20,6 +25,7 @@ ALONE = frozenset({"logic.py", "tests", "README.md", ".gitignore"})
 PURPOSE = {
     "README.md": "run, test, build, ship",
     ".gitignore": "",
+    LAUNCH: f"attach to effe-tool dev --debugpy {DEBUG_PORT}",
 }
 
 
@@ -33,6 +39,7 @@ class NewOptions:
         version: the version in INFO.
         doc: one line on the effe, the template's own when None.
         force: replace files that exist.
+        vscode: write `.vscode/launch.json` too, which attaches to `dev --debugpy`.
     """
 
     target: Path
@@ -40,6 +47,7 @@ class NewOptions:
     version: str = "1.0"
     doc: str | None = None
     force: bool = False
+    vscode: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,15 @@ class Scaffold:
 
     def purpose(self, name: str) -> str:
         """Return a few words on a file."""
+        if name in PURPOSE:
+            return PURPOSE[name]
         if name == "logic.py" or self.single:
             defined = re.findall(r"(?m)^(?:async )?def (init|start|run|stop|ready)\b", self.files[name])
             return f"the effe: INFO, {', '.join(defined)}"
         if name.startswith("tests/test_"):
             count = len(re.findall(r"(?m)^(?:async )?def test_", self.files[name]))
             return f"{count} tests" if count != 1 else "1 test"
-        return PURPOSE.get(name, "")
+        return ""
 
 
 def plan(options: NewOptions) -> Scaffold:
@@ -77,6 +87,12 @@ def plan(options: NewOptions) -> Scaffold:
     target = options.target
     single = target.suffix == ".py"
     name = check_new_name((target if target.name not in ("", ".", "..") else target.resolve()).name.removesuffix(".py"))
+    if name in IGNORED and not single:
+        raise UsageError(
+            f"no effe is looked for in a directory called {name!r}: such a one holds what is built or installed",
+            code="E115",
+            fix=f"effe-tool new {name}-effe",
+        )
     try:
         check_version(options.version)
     except InfoError as error:
@@ -101,6 +117,8 @@ def plan(options: NewOptions) -> Scaffold:
             )
         files = {target.name: files["logic.py"]}
         root = target.parent
+    if options.vscode:
+        files[LAUNCH] = render_template(templates_root() / "vscode", {"port": DEBUG_PORT})["launch.json"]
     scaffold = Scaffold(root, name, files, single)
     if not options.force:
         _refuse_existing(scaffold)

@@ -13,6 +13,8 @@ packages=(
     apache2-utils   # tests/image: htpasswd for the registry
     openssl         # tests/image, tests/runtime: certificates
     haproxy         # tests/runtime: restarts that lose no request
+    zsh             # tests/cli: completion
+    fish            # tests/cli: completion
     curl      # the README's commands
     chromium         # the error page of dev
     chromium-driver

@@ -37,6 +37,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "explain": (),
 }
 
+# Set by the completion scripts of the shells: what to say then goes to stdout.
+COMPLETING = "_EFFE_TOOL_COMPLETE"
+
 
 def application(words: tuple[str, ...] = ()) -> typer.Typer:
     """Return the application with the commands named by `words`, with all of them when none is."""
@@ -84,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is no text goes out as the bytes it is
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        if not arguments:  # help is what was meant, and nothing was done
+        if not arguments and COMPLETING not in os.environ:  # help is what was meant, and nothing was done
             with redirect_stdout(sys.stderr):
                 application()(["--help"], prog_name="effe-tool", standalone_mode=False)
             return 2
@@ -107,7 +110,7 @@ def _terminated(number: int, frame: object) -> None:
 
 def _command(arguments: list[str]) -> tuple[str, ...]:
     """Return the command's word where it is one: the only words before it are flags without a value."""
-    if "_EFFE_TOOL_COMPLETE" in os.environ:
+    if COMPLETING in os.environ:
         return ()
     word = next((word for word in arguments if not word.startswith("-")), None)
     known = {alias for name, aliases in COMMANDS.items() for alias in (name, *aliases)}

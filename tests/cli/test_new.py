@@ -10,6 +10,9 @@ import sys
 
 import pytest
 
+from effetool.project import IGNORED
+from tests.terminal import Terminal
+
 
 def tree(root):
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
@@ -99,3 +102,74 @@ def test_a_directory_that_cannot_be_written_leaves_nothing(effe_tool, tmp_path):
     assert made.returncode == 1 and "Traceback" not in made.stderr
     assert tree(tmp_path) == ["hello/tests"]
     assert stat.S_ISREG((tmp_path / "hello/tests").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", sorted(IGNORED - {"__pycache__", "site-packages", "venv"}))
+def test_a_directory_that_build_passes_over_is_refused(effe_tool, tmp_path, name):
+    """No effe is made where none is looked for; as one file the name is fine, and `build` finds it."""
+    made = effe_tool("new", name)
+    assert made.returncode == 2 and f"called '{name}'" in made.stderr
+    assert f"fix: effe-tool new {name}-effe" in made.stderr
+    assert tree(tmp_path) == []
+    assert effe_tool("new", f"{name}.py").returncode == 0
+    assert json.loads(effe_tool("info").stdout)["name"] == name
+
+
+def test_list_names_each_template_with_a_line(effe_tool):
+    """hello first; as JSON too."""
+    listed = effe_tool("new", "--list").stdout.splitlines()
+    assert listed[0].split(maxsplit=1)[0] == "hello" and all(len(line.split()) > 3 for line in listed)
+    found = json.loads(effe_tool("new", "--list", "--json").stdout)["templates"]
+    assert [line.split()[0] for line in listed] == [template["name"] for template in found]
+
+
+def test_vscode_writes_what_attaches_to_dev(effe_tool, tmp_path):
+    """JSON with an attach configuration at the port that the next command names; beside a single file too."""
+    made = effe_tool("new", "hello", "--vscode")
+    assert "effe-tool dev hello --debugpy 5678" in made.stderr
+    written = json.loads((tmp_path / "hello/.vscode/launch.json").read_text())
+    assert [one["connect"] for one in written["configurations"] if one["request"] == "attach"] == [
+        {"host": "127.0.0.1", "port": 5678}
+    ]
+    assert effe_tool("new", "one.py", "--vscode").stdout == "one.py\n"
+    assert json.loads((tmp_path / ".vscode/launch.json").read_text()) == written
+
+
+def ask(environment, cwd, *arguments):
+    return Terminal([sys.executable, "-m", "effetool", "new", *arguments], cwd, environment)
+
+
+def test_a_terminal_is_asked_and_told_the_command(environment, tmp_path):
+    """What is not fit is asked again; what could have been typed is said; the same command does the same."""
+    with ask(environment, tmp_path, "--doc", "Chat here") as terminal:
+        terminal.wait("name [hello]: ")
+        terminal.type("Chat\n")
+        terminal.wait("error[E115]")
+        terminal.wait("name [hello]: ")
+        terminal.type("chat\n")
+        terminal.wait("webhook")
+        terminal.wait("template [hello]: ")
+        terminal.type("jsn\n")
+        terminal.wait("did you mean json?")
+        terminal.wait("template [hello]: ")
+        terminal.type("json\n")
+        terminal.wait("same as:  effe-tool new chat -t json --doc 'Chat here'\n")
+        assert terminal.end() == 0
+    assert "Chat here" in (tmp_path / "chat/logic.py").read_text()
+
+
+def test_ctrl_c_at_the_question_writes_nothing(environment, tmp_path):
+    """Exit 130."""
+    with ask(environment, tmp_path) as terminal:
+        terminal.wait("name [hello]: ")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    assert tree(tmp_path) == []
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_nobody_is_asked_without_a_terminal(effe_tool, tmp_path, flags):
+    """Exit 2 with what to type."""
+    made = effe_tool("new", *flags)
+    assert made.returncode == 2 and "effe-tool new hello" in made.stdout + made.stderr
+    assert tree(tmp_path) == []
