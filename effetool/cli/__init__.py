@@ -92,12 +92,15 @@ def main(argv: list[str] | None = None) -> int:
                 application()(["--help"], prog_name="effe-tool", standalone_mode=False)
             return 2
         code = application(_command(arguments))(arguments, prog_name="effe-tool", standalone_mode=False)
-        sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except TyperException as error:
         return _usage(error, arguments)
-    except BrokenPipeError:  # `effe-tool … | head` has read enough; the flush at exit must not meet the pipe again
+    except BrokenPipeError:
+        code = 1
+    try:
+        sys.stdout.flush()
+    except OSError:  # `effe-tool … | head` has read enough, or the disk is full: the flush at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     return code if isinstance(code, int) else 0

@@ -10,7 +10,7 @@ import pytest
 from .page import parse
 from .shell import PageFailure, Shell
 
-SERVER = "python -m http.server 8080 --bind 127.0.0.1"
+SERVER = "python -u -m http.server 8080 --bind 127.0.0.1"
 
 
 def play(tmp_path: Path, text: str) -> Shell:
