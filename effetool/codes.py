@@ -69,6 +69,23 @@ CODES: dict[str, Entry] = {
         "The version is part of a file name and of an image tag: letters, digits, `.`, `-` or `_`, at most 64, the first one a letter, "
         "a digit or `_`.",
     ),
+    "E117": Entry(
+        "route, host or strip is wrong",
+        "INFO may say where an effe answers: route, a path prefix or several (/hello), host, a host name or several, and strip, "
+        "whether the prefix is taken off before the effe sees the path (it is, unless strip is false). A route has no slash at its end "
+        "and no wildcard: it holds for all below it, and ends at a slash, so /hello is not /helloworld.",
+    ),
+    "E118": Entry(
+        "env or secrets is wrong",
+        "INFO may declare the variables an effe reads: env, a list of names or an object of names and defaults (null for one that must "
+        "be given), and secrets, a list of names. A missing one is an error at the start. EFFE_… and PORT belong to the runtime: its "
+        "flags set them.",
+    ),
+    "E119": Entry(
+        "schedule, memory or concurrency is wrong",
+        "INFO may say when an effe is called by itself (schedule, the five fields of crontab), how much memory it may take (memory, from "
+        "32MiB) and how many runs one process takes at once (concurrency). The deployments are written from these numbers.",
+    ),
     "E120": Entry(
         "no run",
         "An effe answers requests in run(context, error, response, request), a function at the top level of its module. Names other "

@@ -3,7 +3,7 @@
     EffeToolError                 exit 1
     ├── UsageError                exit 2: the command line itself is wrong
     ├── SourceError               E101 the author's file does not parse, E150–E152 no effe or no tests there
-    ├── InfoError                 E110–E116 INFO
+    ├── InfoError                 E110–E119 INFO
     ├── ContractError             E120, E121 run and its neighbours
     ├── DependencyError           E140–E143 what the effe needs and cannot have
     ├── BuildError                E130 two effes with one output, and a build that fails

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import InfoError, Place
-from .jsontext import JsonFault, parse
+from .jsontext import JsonFault, members, parse
 from .source import Source, read_source
 
-__all__ = ["Info", "check_name", "check_version", "info_of", "parse_info", "read_info"]
+__all__ = ["Info", "check_name", "check_version", "info_of", "parse_info", "read_info", "shown"]
 
 # One name serves as a file name, an OCI repository component and a Kubernetes object name: DNS-1123 labels (RFC 1123
 # section 2.1) are the narrowest, `_` is allowed besides because Python authors use it; an image gets `-` for it.
@@ -39,12 +39,18 @@ class Info:
         data: the object in it, with every key the author wrote.
         place: where INFO stands, for errors about its values.
         problem: the E114 of a missing name or version, None when both are there: they are fit then.
+        where: tells where the value of a key stands, None where it is not known.
     """
 
     text: str
     data: Mapping[str, object]
     place: Place | None = None
     problem: InfoError | None = field(default=None, compare=False)
+    where: Callable[[str], Place | None] = field(default=lambda key: None, compare=False, repr=False)
+
+    def place_of(self, key: str) -> Place | None:
+        """Return where the value of a key stands, else where INFO does."""
+        return self.where(key) or self.place
 
     @property
     def name(self) -> str | None:
@@ -99,7 +105,7 @@ def check_name(name: object, place: Place | None = None) -> str:
     if not NAME.match(name):
         near = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_0123456789")[:63].rstrip("-_")
         raise InfoError(
-            f"INFO: name {_shown(name)} cannot name a file, an image and a service: it takes a lower-case letter "
+            f"INFO: name {shown(name)} cannot name a file, an image and a service: it takes a lower-case letter "
             "first, then letters, digits, `-` or `_`, at most 63, the last one a letter or digit",
             code="E115",
             place=place,
@@ -119,7 +125,7 @@ def check_version(version: object, place: Place | None = None) -> str:
     if not VERSION.match(version):
         near = re.sub(r"[^A-Za-z0-9_.-]+", "-", version).strip("-.")[:64]
         raise InfoError(
-            f"INFO: version {_shown(version)} cannot be part of a file name and an image tag: it takes letters, "
+            f"INFO: version {shown(version)} cannot be part of a file name and an image tag: it takes letters, "
             "digits, `.`, `-` or `_`, at most 64, not `.` or `-` first",
             code="E116",
             place=place,
@@ -131,16 +137,16 @@ def check_version(version: object, place: Place | None = None) -> str:
 def _missing(key: str, value: object, example: str, place: Place | None) -> InfoError:
     if value is None:
         return InfoError(f"INFO has no {key}", code="E114", place=place, fix=f'add "{key}": "{example}"')
-    shown = _shown(value)
     fix = (
         f'write "{key}": "{value}"'
         if isinstance(value, (int, float)) and not isinstance(value, bool)
         else f'write "{key}": "{example}"'
     )
-    return InfoError(f"INFO: {key} is {shown}, not a string", code="E114", place=place, fix=fix)
+    return InfoError(f"INFO: {key} is {shown(value)}, not a string", code="E114", place=place, fix=fix)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as JSON in at most 80 characters, for an error."""
     text = json.dumps(value, ensure_ascii=True, default=repr)
     return text if len(text) <= 80 else text[:76] + '…"'
 
@@ -183,14 +189,14 @@ def info_of(source: Source) -> Info:
             place=place,
             fix='write INFO = {"name": "hello", "version": "1.0"}',
         )
-    keys: dict[object, Place] = {}
+    keys: dict[str, Place] = {}
     if isinstance(value, ast.Dict):
         for key_node, value_node in zip(value.keys, value.values, strict=True):
             if isinstance(key_node, ast.Constant):
                 _check_member(key_node.value, literal, keys, source.at(key_node), source.at(value_node))
     text = json.dumps(literal, ensure_ascii=False, allow_nan=False)
     _check_length(text, place)
-    return _checked(text, json.loads(text), place, keys)
+    return _checked(text, json.loads(text), place, keys.get)
 
 
 def parse_info(text: str, place: Place | None = None, locate: Callable[[int], Place] | None = None) -> Info:
@@ -221,7 +227,12 @@ def parse_info(text: str, place: Place | None = None, locate: Callable[[int], Pl
             place=place,
             fix='write {"name": "hello", "version": "1.0"}',
         )
-    return _checked(text, data, place, {})
+
+    def where(key: str) -> Place | None:
+        position = members(text).get(key)
+        return locate(position) if locate and position is not None else None
+
+    return _checked(text, data, place, where)
 
 
 def _find(source: Source) -> ast.expr:
@@ -290,12 +301,12 @@ def _computed(place: Place, fix: str) -> InfoError:
     )
 
 
-def _check_member(key: object, literal: dict[object, object], keys: dict[object, Place], at: Place, to: Place) -> None:
+def _check_member(key: object, literal: dict[object, object], keys: dict[str, Place], at: Place, to: Place) -> None:
     """Check one member of a dict literal for what JSON cannot hold."""
     if not isinstance(key, str):
         raise InfoError("INFO has a key that is not a string", code="E112", place=at, fix="write every key in quotes")
     if key in keys:
-        raise InfoError(f"INFO has the key {_shown(key)} twice", code="E112", place=at, fix="delete one of the two")
+        raise InfoError(f"INFO has the key {shown(key)} twice", code="E112", place=at, fix="delete one of the two")
     keys[key] = to
     try:
         json.dumps({key: literal[key]}, ensure_ascii=False, allow_nan=False).encode()
@@ -318,16 +329,16 @@ def _check_length(text: str, place: Place | None) -> None:
         )
 
 
-def _checked(text: str, data: dict[str, object], place: Place | None, keys: Mapping[object, Place]) -> Info:
+def _checked(text: str, data: dict[str, object], place: Place | None, where: Callable[[str], Place | None]) -> Info:
     problem: InfoError | None = None
     for key, check in (("name", check_name), ("version", check_version)):
         try:
-            check(data.get(key), keys.get(key, place))
+            check(data.get(key), where(key) or place)
         except InfoError as error:
             if key in data:
                 raise
             problem = problem or error
-    return Info(text, data, place, problem)
+    return Info(text, data, place, problem, where)
 
 
 def _kind(value: object) -> str:

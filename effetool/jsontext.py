@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["JsonFault", "parse"]
+__all__ = ["JsonFault", "members", "parse"]
+
+BLANK = re.compile(r"[\s,:]*")  # what stands between the members of an object that is known to be JSON
 
 
 class JsonFault(ValueError):
@@ -47,6 +49,19 @@ def parse(text: str) -> object:
     except ValueError as error:  # a number of more digits than Python converts
         raise JsonFault(str(error).split(":")[0], "write a shorter number, or a string", None) from None
     return value
+
+
+def members(text: str) -> dict[str, int]:
+    """Return the index at which the value of each member of an object stands; the text must be one `parse` takes."""
+    decoder = json.JSONDecoder()
+    found: dict[str, int] = {}
+    at = text.index("{") + 1
+    while (begin := BLANK.match(text, at).end()) < len(text) and text[begin] == '"':  # type: ignore[union-attr]
+        key, at = decoder.raw_decode(text, begin)
+        at = BLANK.match(text, at).end()  # type: ignore[union-attr]
+        found[key] = at
+        _, at = decoder.raw_decode(text, at)
+    return found
 
 
 def _no_constant(word: str) -> object:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from .contract import Contract, check_contract
+from .conventions import Conventions, conventions
 from .errors import Place, SourceError, UsageError
 from .info import Info, info_of
 from .script import Script, read_script
@@ -55,6 +56,11 @@ class Project:
     def info(self) -> Info:
         """INFO, read without running the module. Raises SourceError, InfoError."""
         return info_of(self.source)
+
+    @cached_property
+    def conventions(self) -> Conventions:
+        """What INFO says of routing, environment and size. Raises SourceError, InfoError."""
+        return conventions(self.info)
 
     @cached_property
     def script(self) -> Script:

@@ -105,7 +105,7 @@ def test_a_computed_info_is_refused_where_it_is_computed(text: str, tmp_path: Pa
         ('INFO = {"name": "a", "version": 1.10}', "E114", "INFO: version is 1.1, not a string", 33),
         ('INFO = {"name": ["a"], "version": "1"}', "E114", 'INFO: name is ["a"], not a string', 17),
         ('INFO = {"name": True, "version": "1"}', "E114", "INFO: name is true, not a string", 17),
-        ('INFO = \'{"name": 3, "version": "1"}\'', "E114", "INFO: name is 3, not a string", 8),
+        ('INFO = \'{"name": 3, "version": "1"}\'', "E114", "INFO: name is 3, not a string", 18),
         ("Info = 1", "E110", "no INFO: found `Info`", 1),
         ("INFO: dict", "E110", "no INFO in this module", None),
         ("", "E110", "no INFO in this module", None),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..artifact import Artifact
+from ..conventions import conventions
 from ..errors import BuildError, EffeToolError, Place
 from ..info import Info, parse_info
 from ..project import Project
@@ -81,6 +82,7 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     info = _info(project, options)
     if info.problem is not None and options.strict:
         raise info.problem
+    conventions(info)
     contract = project.contract
     files = plan(project)
     clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))

@@ -21,6 +21,7 @@ def info(
     with reporting(quiet, verbose, json, traceback) as console:
         import sys
 
+        from ..conventions import conventions
         from ..project import find_one
 
         if path is not None and path.is_file() and path.suffix == ".pex":
@@ -34,6 +35,7 @@ def info(
                         console.detail(f"{key}: {value}")
         else:
             found = find_one(path).info
+        conventions(found)  # what is wrong in it is better known here than at the build
         if found.problem is not None:
             console.warning(found.problem)
         sys.stdout.buffer.write(found.text.encode() + b"\n")  # JSON is UTF-8 (RFC 8259, 8.1), whatever the locale

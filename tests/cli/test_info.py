@@ -303,3 +303,15 @@ def test_a_hostile_path_reaches_no_terminal(effe_tool) -> None:
     assert done.stderr.startswith("error[E150]: no such file or directory: no\\x1b[31m\\udcffpe\\n\n")
     document = json.loads(effe_tool("info", os.fsdecode(b"\xff.py"), "--json").stdout)
     assert document["error"]["file"] == "\udcff.py"
+
+
+def test_a_wrong_route_is_an_error_here_and_at_the_build(effe_tool, tmp_path: Path) -> None:
+    """E117 at the value; nothing is built."""
+    (tmp_path / "mail.py").write_text('INFO = {"name": "mail", "version": "1", "route": "mail/"}\n' + RUN)
+    for command in ("info", "build"):
+        done = effe_tool(command, "mail.py")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith('error[E117]: INFO: route is "mail/"; it takes a path such as /hello')
+        assert " --> mail.py:1:50\n" in done.stderr
+        assert done.stderr.endswith('  fix: write "route": "/mail"\n')
+    assert [path.name for path in tmp_path.iterdir()] == ["mail.py"]
