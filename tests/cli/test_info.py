@@ -314,4 +314,4 @@ def test_a_wrong_route_is_an_error_here_and_at_the_build(effe_tool, tmp_path: Pa
         assert done.stderr.startswith('error[E117]: INFO: route is "mail/"; it takes a path such as /hello')
         assert " --> mail.py:1:50\n" in done.stderr
         assert done.stderr.endswith('  fix: write "route": "/mail"\n')
-    assert [path.name for path in tmp_path.iterdir()] == ["mail.py"]
+    assert not list(tmp_path.glob("*.pex"))
