@@ -1,4 +1,4 @@
-"""Decoded names and values: the query of a target, the fields of a form."""
+"""Decoded names and values: the query of a target, or a form in its notation."""
 
 from __future__ import annotations
 
@@ -33,11 +33,3 @@ def parse(text: bytes) -> Query:
     except ValueError:
         raise HTTPError(400, "too many fields") from None
     return Query(pairs)
-
-
-def parse_form(kind: str, body: bytes) -> Query:
-    """Decode a form by its Content-Type; HTTPError 415 for another type, 400 for a malformed one."""
-    media = kind.partition(";")[0].strip().lower()
-    if media in ("", "application/x-www-form-urlencoded"):
-        return parse(body)
-    raise HTTPError(415, "a form is application/x-www-form-urlencoded")

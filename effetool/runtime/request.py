@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from .connection import Connection
+    from .form import Form
     from .query import Query
 
 # What a proxy or client may hand on as its request id; anything else could forge log lines or other headers.
@@ -121,11 +122,14 @@ class Request(Head):
         except (ValueError, RecursionError):
             raise HTTPError(400, "the body is not JSON") from None
 
-    def form(self) -> Query:
-        """Return the fields of a submitted HTML form (urlencoded); HTTPError 400 or 415 for anything else."""
-        from .query import parse_form
+    def form(self) -> Form:
+        """Return the fields of a submitted HTML form, and its files in `.files`; reads the body, so call it once.
 
-        return parse_form(self.headers.get("content-type") or "", self.body.read())
+        HTTPError 415 for anything else, 400 malformed or more than 1000 fields, 413 too large for what it has to hold.
+        """
+        from .form import read_form
+
+        return read_form(self.headers.get_all("content-type"), self.body)
 
     @property
     def client(self) -> tuple[str, int]:
