@@ -10,11 +10,14 @@ import hashlib
 import http.client
 import json
 import re
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import IO
@@ -24,13 +27,16 @@ from .config import Platform
 from .credentials import Credentials, find_credentials
 from .layout import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT, Manifest, config_of, load_manifest
 from .reference import HUB, Reference, parse_reference
-from .store import Blob, Store
+from .store import Blob, Store, Writer
 
 __all__ = ["Answer", "Registry", "fetch_into"]
 
 ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES))
 PATIENCE = 60.0  # seconds without a byte
 TRIES = 4
+# What OpenSSL calls the first bytes of an answer in plain HTTP.
+PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+Sink = Callable[[int, bytes], object]
 CHALLENGE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -59,6 +65,8 @@ class Registry:
     pause: Callable[[float], object] = time.sleep
     authorization: str | None = field(default=None, repr=False)
     actions: str = "pull"
+    sources: tuple[str, ...] = ()
+    answered: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         self.credentials = self.credentials or find_credentials(self.reference.registry)
@@ -73,7 +81,7 @@ class Registry:
         *,
         body: Callable[[], IO[bytes]] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        sink: Callable[[bytes], object] | None = None,
+        sink: Sink | None = None,
         again: bool = True,
         fine: Sequence[int] = (200, 201, 202, 204, 404, 416),
     ) -> Answer:
@@ -81,7 +89,7 @@ class Registry:
 
         Args:
             url: absolute, or below `/v2/NAME/`.
-            sink: takes the body of a 200 piece by piece.
+            sink: takes the status and the body of a success, piece by piece.
             again: whether to try again after a failure of the line: only where a repetition does no harm.
 
         Raises:
@@ -94,13 +102,15 @@ class Registry:
             try:
                 answer = self._send(method, url, body, dict(headers or {}), sink)
             except (OSError, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", error)
+                self._hopeless(reason)
                 if not again:
-                    raise error if isinstance(error, OSError) else OSError(str(error)) from error
+                    raise OSError(str(reason)) from error
                 if attempt == TRIES:
-                    reason = getattr(error, "reason", error)
-                    raise self._refused(f"does not answer: {reason}") from error
+                    raise self._refused(f"does not answer: {_words(reason)}") from error
                 self.pause(0.5 * 2**attempt)
                 continue
+            self.answered = True
             if answer.status == 401 and not logged_in:
                 logged_in = True
                 self._log_in(answer.headers.get_all("WWW-Authenticate") or [])
@@ -114,13 +124,38 @@ class Registry:
             raise self._error(answer)
         raise self._refused("does not answer")
 
+    def _hopeless(self, reason: object) -> None:
+        """Raise ImageError E405 for what no second try mends."""
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise self._refused(
+                f"has a certificate that is not trusted: {reason.verify_message}",
+                fix="SSL_CERT_FILE=authority.pem effe-tool image …",
+            )
+        if isinstance(reason, ssl.SSLError) and reason.reason in PLAIN:
+            raise self._refused(
+                "does not speak TLS", fix="give the registry a certificate: plain HTTP is for 127.0.0.1 and localhost"
+            )
+        # One that answered before is being restarted, or the network is.
+        if isinstance(reason, ConnectionRefusedError | socket.gaierror) and not self.answered:
+            raise self._refused(f"does not answer: {_words(reason)}")
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Ask for the right to read another repository too, inside the block."""
+        before, self.authorization = self.authorization, None
+        self.sources = (name,)
+        try:
+            yield
+        finally:
+            self.authorization, self.sources = before, ()
+
     def _send(
         self,
         method: str,
         url: str,
         body: Callable[[], IO[bytes]] | bytes | None,
         headers: dict[str, str],
-        sink: Callable[[bytes], object] | None,
+        sink: Sink | None,
     ) -> Answer:
         for _ in range(6):
             parts = urllib.parse.urlsplit(url)
@@ -159,15 +194,18 @@ class Registry:
         loopback = self.reference.loopback and realm.hostname in ("localhost", "127.0.0.1", "::1")
         if realm.scheme != "https" and not (realm.scheme == "http" and loopback):
             raise self._refused("asks for credentials at an address that is not https")
-        scope = f"repository:{self.reference.name}:{self.actions}"
-        fields = {"service": asked.get("service", ""), "scope": scope}
+        scopes = [f"repository:{self.reference.name}:{self.actions}"]
+        scopes += [f"repository:{name}:pull" for name in self.sources]
+        fields = [("service", asked.get("service", "")), *(("scope", scope) for scope in scopes)]
         headers = {}
         data = None
-        query = dict(urllib.parse.parse_qsl(realm.query)) | fields
+        query = [*urllib.parse.parse_qsl(realm.query), *fields]
         if self.credentials is not None and self.credentials.identity:
             form = {"grant_type": "refresh_token", "refresh_token": self.credentials.identity, "client_id": "effe-tool"}
-            data = urllib.parse.urlencode(fields | form).encode()
-            query = {}
+            # Here scopes are one field, with spaces (docker's auth/oauth.md), and above they are several.
+            form |= {"service": asked.get("service", ""), "scope": " ".join(scopes)}
+            data = urllib.parse.urlencode(form).encode()
+            query = []
         elif self.credentials is not None:
             headers["Authorization"] = self.credentials.basic
         url = urllib.parse.urlunsplit((realm.scheme, realm.netloc, realm.path, urllib.parse.urlencode(query), ""))
@@ -178,7 +216,9 @@ class Registry:
             token = document.get("token") or document["access_token"]
         except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError) as error:
             code = getattr(error, "code", None)
-            raise self._refused(f"gives no token{f' (HTTP {code})' if code else ''}", login=True) from None
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            raise self._refused(f"gives no token{f' (HTTP {code})' if code else ''}", fix=self._login) from None
         self.authorization = f"Bearer {token}"
 
     def _error(self, answer: Answer) -> ImageError:
@@ -187,42 +227,77 @@ class Registry:
             words = "; ".join(str(error.get("message") or error.get("code")) for error in errors)[:300]
         except (ValueError, KeyError, TypeError, AttributeError):
             words = ""
-        reason = f"answers {answer.status}{': ' + words if words else ''}"
-        return self._refused(reason, login=answer.status in (401, 403))
+        words = f": {words}" if words else ""
+        if answer.status in (401, 403):
+            what = "a push to" if "push" in self.actions else "a pull of"
+            return self._refused(f"refuses {what} {self.reference.name}{words}", fix=self._login)
+        return self._refused(f"answers {answer.status}{words}")
 
-    def _refused(self, reason: str, *, login: bool = False) -> ImageError:
-        known = "" if self.credentials is None else " as somebody who may"
-        fix = (
-            f"podman login {self.reference.registry}{known}"
-            if login
-            else "check the reference and the network, then run it again"
-        )
+    @property
+    def _login(self) -> str:
+        return f"podman login {self.reference.registry}{' as somebody who may' if self.credentials else ''}"
+
+    def _refused(
+        self, reason: str, *, fix: str = "check the reference and the network, then run it again"
+    ) -> ImageError:
         return ImageError(f"{self.reference.registry} {reason}", code="E405", fix=fix)
 
     def manifest(self, what: str) -> tuple[bytes, str]:
         """Return a manifest or index by tag or digest, and its media type. Raises ImageError E405."""
-        answer = self.request("GET", f"manifests/{what}", headers={"Accept": ACCEPT}, fine=(200,))
+        answer = self.request("GET", f"manifests/{what}", headers={"Accept": ACCEPT}, fine=(200, 404))
+        if answer.status == 404:
+            raise self._refused(f"has no {self.reference.name}{'@' if ':' in what else ':'}{what}")
         if what.startswith("sha256:") and hashlib.sha256(answer.body).hexdigest() != what[7:]:
             raise self._refused("sends other bytes than the digest's")
         return answer.body, answer.headers.get_content_type()
 
     def fetch(self, store: Store, blob: Blob) -> None:
-        """Bring a blob into the store, checked. Raises ImageError E403, E405."""
-        if not store.has(blob):
-            with store.new(blob.digest) as target:
-                start = target.size
+        """Bring a blob into the store, checked; after a break the rest is asked for (RFC 9110 section 14).
 
-                def sink(data: bytes) -> None:
-                    target.write(data)
+        Raises:
+            ImageError: E403 for other bytes than the digest's or more of them, E405.
+        """
+        if store.has(blob):
+            return
+        with store.new(blob.digest) as target:
+            failures = 0
+            while target.size < blob.size:
+                begun, reason = target.size, "it ends too early"
+                try:
+                    self._fetch_rest(target, blob)
+                except (OSError, http.client.HTTPException) as error:
+                    reason = _words(error)
+                failures = 0 if target.size > begun else failures + 1
+                if failures == TRIES:
+                    raise self._refused(f"breaks off: {reason}")
+                if target.size < blob.size:
+                    self.pause(0.5 * 2**failures)
 
-                self.request("GET", f"blobs/{blob.digest}", sink=sink, fine=(200,), again=start == 0)
+    def _fetch_rest(self, target: Writer, blob: Blob) -> None:
+        skipped = 0
+
+        def sink(status: int, data: bytes) -> None:
+            nonlocal skipped
+            if status == 200 and skipped < begun:  # it does not know of ranges: the beginning again
+                skipped, data = skipped + len(data), data[begun - skipped :]
+            if target.size + len(data) > blob.size:
+                raise self._refused("sends more than the manifest says")
+            target.write(data)
+
+        begun = target.size
+        headers = {"Range": f"bytes={begun}-"} if begun else {}
+        self.request("GET", f"blobs/{blob.digest}", headers=headers, sink=sink, again=False, fine=(200, 206))
 
 
-def _read(response: IO[bytes], sink: Callable[[bytes], object] | None) -> bytes:
+def _words(reason: object) -> str:
+    return (reason.strerror if isinstance(reason, OSError) else None) or str(reason)
+
+
+def _read(response: http.client.HTTPResponse, sink: Sink | None) -> bytes:
     if sink is None:
         return response.read(MAX_DOCUMENT)
-    while chunk := response.read(1 << 20):
-        sink(chunk)
+    while chunk := response.read(1 << 16):
+        sink(response.status, chunk)
     return b""
 
 

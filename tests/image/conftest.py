@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +17,9 @@ from effetool.image.base import host_platform, make_base
 from effetool.image.config import Base, Platform
 from effetool.image.layer import Entry, write_layer
 from effetool.image.store import Store
-from tests.docs.shell import free_port
 from tests.parts import need
+
+from .registries import PASSWORD, USER, serve_registry
 
 CONTAINERS_CONF = """\
 [containers]
@@ -62,14 +61,14 @@ def native(shared: Path) -> Path:
     return built(shared, "native", '["markupsafe"]')
 
 
-def built(shared: Path, folder: str, dependencies: str) -> Path:
+def built(shared: Path, folder: str, dependencies: str, logic: str | None = None) -> Path:
     """Build the probe with the command line, once for all test processes."""
     path = shared / f"{folder}.pex"
     with alone(shared / f"{folder}.lock"):
         if not path.exists():
             source = shared / folder
             source.mkdir()
-            (source / "logic.py").write_text(f"# /// script\n# dependencies = {dependencies}\n# ///\n{LOGIC}")
+            (source / "logic.py").write_text(f"# /// script\n# dependencies = {dependencies}\n# ///\n{logic or LOGIC}")
             (source / "data.txt").write_text("data beside the code\n")
             command = [sys.executable, "-m", "effetool", "build", str(source), "--out", str(path), "-q"]
             done = subprocess.run(command, capture_output=True, text=True)
@@ -79,7 +78,7 @@ def built(shared: Path, folder: str, dependencies: str) -> Path:
 
 LOGIC = '''
 """probe: tell what is allowed here."""
-import json, os, ssl, time, urllib.request
+import importlib, json, os, ssl, time, urllib.request
 
 INFO = {"name": "probe", "version": "1.0", "doc": "Tell what is allowed"}
 
@@ -93,7 +92,7 @@ def run(context, error, response, request):
         time.sleep(float(request.query["seconds"]))
         response.write("ended\\n")
     elif request.path == "/dependency":
-        import markupsafe
+        markupsafe = importlib.import_module("markupsafe")
         response.write(markupsafe._speedups.__file__ + markupsafe.escape("<"))
     elif request.path == "/call":
         try:
@@ -123,6 +122,12 @@ def artifact(pex: Path) -> Artifact:
     return read_artifact(pex)
 
 
+@pytest.fixture(scope="session")
+def changed(shared: Path, pex: Path) -> Artifact:
+    """The same effe after one line of its logic.py changed."""
+    return read_artifact(built(shared, "changed", "[]", LOGIC.replace("begun", "started")))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
@@ -131,10 +136,18 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def bare(store: Store) -> Base:
     """A base in the store with a file where an interpreter would be: enough for all that does not run it."""
-    layer = write_layer(store, [Entry("usr/bin/python3.11", data=b"#!", mode=0o755)], about="bare")
-    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}}
+    return bare_base(store, "amd64")
+
+
+def bare_base(store: Store, architecture: str) -> Base:
+    """Return a base with nothing but the name of an interpreter, of the version that runs the tests."""
     version = sys.version_info[:2]
-    return Base(Platform("amd64"), (layer,), config, f"/usr/bin/python{version[0]}.{version[1]}", version)
+    python = f"usr/bin/python{version[0]}.{version[1]}"
+    files = [Entry(python, data=architecture.encode(), mode=0o755), Entry("etc/ssl/cert.pem", data=b"")]
+    layer = write_layer(store, files, about="bare")
+    rootfs = {"type": "layers", "diff_ids": [layer.diff_id]}
+    config = {"architecture": architecture, "os": "linux", "rootfs": rootfs}
+    return Base(Platform(architecture), (layer,), config, f"/{python}", version)
 
 
 @pytest.fixture(scope="session")
@@ -175,35 +188,23 @@ def loaded(shared: Path, native: Path, small: Path, podman: dict[str, str]) -> s
 
 
 @pytest.fixture(scope="session")
-def registry(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A docker-registry that asks for the name joe and the password s3cret-word."""
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A docker-registry that asks for a name and a password."""
     need("docker-registry", "htpasswd")
     root = tmp_path_factory.mktemp("registry")
-    users = subprocess.run(["htpasswd", "-Bbn", "joe", "s3cret-word"], check=True, capture_output=True).stdout
-    (root / "users").write_bytes(users)
-    port = free_port()
-    (root / "registry.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-        f"auth: {{htpasswd: {{realm: test, path: {root}/users}}}}\n"
-    )
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", root / "registry.yml"], stdout=log, stderr=log)
-    try:
-        wait_for(port, process)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+    words = ["htpasswd", "-Bbn", USER, PASSWORD]
+    (root / "users").write_bytes(subprocess.run(words, check=True, capture_output=True).stdout)
+    with serve_registry(root, f"{{htpasswd: {{realm: test, path: {root}/users}}}}") as address:
+        yield address
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Wait until something listens on the port."""
-    import socket
-
-    deadline = time.monotonic() + 60
-    while True:
-        assert process is None or process.poll() is None, "it ended"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        assert time.monotonic() < deadline, f"nothing listens on {port}"
-        time.sleep(0.02)
+@pytest.fixture
+def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """docker's own login file, not there yet; nobody else's is looked at."""
+    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = tmp_path / "home/.docker/config.json"
+    monkeypatch.setenv("DOCKER_CONFIG", str(path.parent))
+    path.parent.mkdir(parents=True)
+    return path

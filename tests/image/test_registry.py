@@ -1,0 +1,87 @@
+"""Bases fetched from a registry: taken up again after a break, bounded, and checked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from effetool.artifact import Artifact
+from effetool.errors import ImageError
+from effetool.image.build import build_image
+from effetool.image.config import Base
+from effetool.image.push import push_image, upload
+from effetool.image.reference import parse_reference
+from effetool.image.registry import Registry, fetch_into
+from effetool.image.store import Blob, Store
+from tests.parts import need
+
+from .registries import Line, serve_registry
+
+pytestmark = pytest.mark.registry
+
+
+@pytest.fixture
+def opened(tmp_path: Path, logins: Path) -> Iterator[str]:
+    """A registry that asks for nothing."""
+    need("docker-registry")
+    with serve_registry(tmp_path / "opened") as address:
+        yield address
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Store:
+    return Store(tmp_path / "other")
+
+
+def repository(address: str) -> Registry:
+    return Registry(parse_reference(f"{address}/team/probe"), pause=lambda _: None)
+
+
+def test_a_pull_goes_on_after_a_cut(store: Store, other: Store, opened: str) -> None:
+    """The rest is asked for by its range; nothing is fetched twice."""
+    blob = store.add(random.Random(1).randbytes(2_000_000))
+    upload(store, repository(opened), blob)
+    with Line(opened, cuts=[700_000, 600_000], back=True) as line:
+        repository(line.address).fetch(other, blob)
+        assert line.cuts == []
+        assert line.sent < 2_000_000 + 4 * (1 << 18)
+    assert other.read(blob) == store.read(blob)
+
+
+def test_a_pull_that_gets_nowhere_ends(store: Store, other: Store, opened: str) -> None:
+    """A line that is dead is given up after a few tries, and nothing half is kept."""
+    blob = store.add(random.Random(1).randbytes(500_000))
+    upload(store, repository(opened), blob)
+    with Line(opened, cuts=[200_000], back=True) as line:
+        registry = Registry(parse_reference(f"{line.address}/team/probe"), pause=lambda _: setattr(line, "dead", True))
+        with pytest.raises(ImageError) as caught:
+            registry.fetch(other, blob)
+    assert caught.value.code == "E405"
+    assert "breaks off" in caught.value.message
+    assert [path for path in other.root.rglob("*") if path.is_file()] == []
+
+
+def test_a_blob_that_is_larger_than_it_was_said_is_refused(store: Store, other: Store, opened: str) -> None:
+    """A manifest that says 10 bytes gets no disk filled."""
+    blob = store.add(bytes(100_000))
+    upload(store, repository(opened), blob)
+    with pytest.raises(ImageError, match="sends more than the manifest says"):
+        repository(opened).fetch(other, Blob(blob.digest, 10))
+
+
+def test_a_digest_that_was_fetched_needs_no_network(
+    store: Store, other: Store, artifact: Artifact, bare: Base, tmp_path: Path, logins: Path
+) -> None:
+    """A reference with a digest never means anything else; one with a tag is asked for each time."""
+    need("docker-registry")
+    image = build_image(store, artifact, [bare], lambda *_: None)
+    with serve_registry(tmp_path / "closing") as address:
+        reference, _ = push_image(store, image, f"{address}/team/probe")
+        first = fetch_into(other)(str(reference), [bare.platform])
+    assert fetch_into(other)(str(reference), [bare.platform]) == first
+    assert first[0].blob.digest == image.digest
+    with pytest.raises(ImageError, match="does not answer: Connection refused"):
+        fetch_into(other)(f"{address}/team/probe:1.0", [bare.platform])
