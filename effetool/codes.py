@@ -232,6 +232,12 @@ CODES: dict[str, Entry] = {
         "The connection was refused, cut or silent before an answer was there. The effe may have crashed, or cut an answer that it "
         "could not end.",
     ),
+    "E311": Entry(
+        "a variable is not given",
+        "INFO declares the variables an effe reads (env, secrets), and one without a default is not there. It may stand in the "
+        "environment, in the file that NAME_FILE names, in systemd's $CREDENTIALS_DIRECTORY or in /run/secrets; `dev` and `invoke` read "
+        "an --env-file besides. The value of a secret is never printed.",
+    ),
     "E401": Entry("no engine", "A container engine was asked for and none is installed, or it did not answer."),
     "E402": Entry(
         "not a .pex to make an image of",

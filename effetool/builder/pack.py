@@ -94,6 +94,7 @@ def embedded(info: Info, module: str) -> bytes:
         f"INFO = {info.text!a}",
         f"NAME = {info.name!a}",
         f"VERSION = {info.version!a}",
+        f"NEEDS = { ({key: info.data[key] for key in ('env', 'secrets') if key in info.data})!a}",
         "",
     )
     return "\n".join(lines).encode()

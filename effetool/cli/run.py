@@ -30,7 +30,7 @@ def run(
         from ..project import find_one
 
         project = find_one(path)
-        _ = project.contract
+        _ = project.contract, project.conventions
         os.execv(sys.executable, [sys.executable, "-m", "effetool.runtime", str(project.logic), *(flags or [])])
 
 

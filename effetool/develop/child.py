@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 
+from ..runtime import needs
 from ..runtime.errors import LogicError
 from ..runtime.flags import NEVER, FlagError, Settings, parse
 from ..runtime.logic import fill_in
@@ -118,6 +119,10 @@ class Child:
         self._seen.install()
         code = "E305"
         error: BaseException
+        try:
+            needs.supply(*needs.declared(task["needs"]), os.environ)
+        except needs.NeedError as lacking:
+            return None, Fault("E311", lacking.message, fix=f"--env-file FILE, or {lacking.fix}")
         try:
             effe: Effe = self._phase("import", self._import)
             code = "E306"

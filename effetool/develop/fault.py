@@ -10,6 +10,8 @@ import os
 import sys
 import sysconfig
 
+from ..runtime.needs import scrub
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
@@ -117,7 +119,7 @@ def _described(error: BaseException) -> str:
         text = str(error)
     except Exception:  # an author's __str__ may raise
         text = "(its __str__ raises)"
-    first = text.splitlines()[0] if text else ""
+    first = scrub(text.splitlines()[0]) if text else ""
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

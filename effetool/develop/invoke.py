@@ -99,7 +99,7 @@ def source(project: Project, python: str, environ: Mapping[str, str], requests: 
     Raises:
         EffeToolError: it cannot be loaded: the contract (E101, E12x), its own error (E305, E306).
     """
-    _ = project.contract
+    _ = project.contract, project.conventions
     pairs = [socket.socketpair() for _ in range(requests)]
     process = Process(python, [], keep=[theirs.fileno() for _, theirs in pairs], stdout=sys.stderr)
     for _, theirs in pairs:
@@ -109,7 +109,8 @@ def source(project: Project, python: str, environ: Mapping[str, str], requests: 
     process.give(
         {
             "logic": str(project.logic), "module": project.module, "root": str(project.root.absolute()),
-            "environ": dict(environ), "lines": False, "colour": False, "adopted": numbers,
+            "environ": dict(environ), "needs": dict(project.info.data),
+            "lines": False, "colour": False, "adopted": numbers,
         }
     )  # fmt: skip
     try:

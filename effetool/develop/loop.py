@@ -161,7 +161,7 @@ class Loop:
         try:
             if self._options.env_file is not None:
                 environ = {**read_env_file(self._options.env_file), **environ}
-            _ = project.contract
+            _ = project.contract, project.conventions
             self._interpreter = self._python(project)
         except EffeToolError as error:
             fault = _fault(error)
@@ -182,6 +182,7 @@ class Loop:
             "module": project.module,
             "root": str(project.root.absolute()),
             "environ": environ,
+            "needs": {} if fault else dict(project.info.data),
             "lines": options.lines,
             "colour": options.colour,
             "record": str(options.record.absolute()) if options.record else None,

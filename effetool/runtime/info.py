@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 class Info:
     """INFO: `text` is what `-info` prints; `name`, `version` and `doc` are None where it has none.
 
-    `module` is what to import and `source` the file to load it from in a checkout (None in a .pex).
+    `module` is what to import and `source` the file to load it from in a checkout (None in a .pex). `needs` is what of
+    it `needs.declared` reads.
     """
 
-    __slots__ = ("doc", "module", "name", "source", "text", "version")
+    __slots__ = ("doc", "module", "name", "needs", "source", "text", "version")
 
     def __init__(self, text: str, data: dict[str, Any], module: str, source: str | None) -> None:
         self.text, self.module, self.source = text, module, source
+        self.needs: dict[str, Any] = {key: data[key] for key in ("env", "secrets") if key in data}
         self.name, self.version, self.doc = (_string(data.get(key)) for key in ("name", "version", "doc"))
 
     @property
@@ -42,7 +44,7 @@ def embedded() -> Info | None:
         from .. import embedded as made  # type: ignore[attr-defined]
     except ImportError:
         return None
-    data = {"name": made.NAME, "version": made.VERSION}
+    data = {"name": made.NAME, "version": made.VERSION, **made.NEEDS}
     return Info(made.INFO, data, made.MODULE, None)
 
 

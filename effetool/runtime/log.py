@@ -23,6 +23,8 @@ import os
 import sys
 import time
 
+from .needs import scrub, scrubbed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
@@ -124,6 +126,7 @@ class Log:
 
     def _record(self, level: str, message: str, fields: dict[str, Any]) -> None:
         now = time.time()
+        message, fields = scrub(message), scrubbed(fields)
         if self.form == "syslog" and self._send(level, now, message, fields):
             return
         if self.form == "text":

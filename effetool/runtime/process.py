@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from . import listeners, logic, metrics, service
+from . import listeners, logic, metrics, needs, service
 from .errors import LogicError
 from .flags import NEVER
 from .signals import HEARD, WOKEN, Signals
@@ -64,6 +64,11 @@ class Process:
             try:
                 self.tls = Wrapper(self.settings)
             except CertificateError as error:
+                return failed(self.log, str(error))
+        if self.known.needs:
+            try:
+                needs.supply(*needs.declared(self.known.needs), os.environ)
+            except needs.NeedError as error:
                 return failed(self.log, str(error))
         try:
             self.effe = logic.load(self.known.module, self.known.source)
@@ -254,7 +259,7 @@ def failed(log: Log, message: str, error: BaseException | None = None) -> int:
         from .__main__ import fail
         from .log import describe
 
-        fail(f"{message}: {describe(error)}\n{_place(error)}" if error else message, 1)
+        fail(needs.scrub(f"{message}: {describe(error)}\n{_place(error)}" if error else message), 1)
     return 1
 
 

@@ -18,7 +18,7 @@ import signal
 import socket
 import time
 
-from . import listeners, service
+from . import listeners, needs, service
 from .child import Worker, command, spawn
 from .flags import NEVER
 from .process import Idle, age, announce, failed
@@ -261,6 +261,11 @@ class Workers:
 
 def supervise(settings: Settings, known: Info, log: Log) -> int:
     """Serve in `-workers` processes until a signal ends them; return the exit code."""
+    if known.needs:
+        try:
+            needs.supply(*needs.declared(known.needs), os.environ, keep=False)
+        except needs.NeedError as error:
+            return failed(log, str(error))
     count = settings.workers or cpus()
     sockets: list[list[socket.socket]] = []
     try:

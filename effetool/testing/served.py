@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import threading
 
+from ..runtime import needs
 from ..runtime.errors import HTTPError, StartError
 from ..runtime.flags import parse
 from ..runtime.log import Log
@@ -43,8 +46,12 @@ class Served:
         self._contexts: list[Any] = []
         self._spoiled: list[Any] = []  # contexts that are stopped after their answer
         self._changed = threading.Condition()
+        self._given: list[str] = []
 
     def enter(self) -> None:
+        info = getattr(self._module, "INFO", None) or {}
+        declared = needs.declared(json.loads(info) if isinstance(info, str) else info)
+        self._given = needs.supply(*declared, os.environ)
         effe = fill_in(self._module)
         self._start, self._run, self._stop = effe.start, effe.run, effe.stop
         effe.start, effe.run, effe.stop = self.start, self.run, self.stop
@@ -64,6 +71,8 @@ class Served:
         if self._thread.is_alive():
             self._server.shutdown()  # a run that does not end: do not wait for it
             self._thread.join(PATIENCE)
+        for name in self._given:
+            os.environ.pop(name, None)
 
     @property
     def errors(self) -> list[BaseException]:

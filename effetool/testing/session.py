@@ -43,6 +43,9 @@ def run_tests(
     # Not the caller's: pytest in here would be told to be a part of the pytest out there.
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST")}
     environ.pop("PYTEST_CURRENT_TEST", None)
+    # The runtime sets them before it loads the module; here the tests import it.
+    defaults = {name: value for name, value in project.conventions.env.items() if value is not None}
+    environ = {**defaults, **environ}
     done = subprocess.run([*command, *arguments], cwd=project.root, env=environ, check=False)
     if done.returncode == NO_TESTS:
         raise _none(project)

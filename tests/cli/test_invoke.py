@@ -149,3 +149,26 @@ def test_wrong_usage(echo, effe_tool, arguments, words):
     assert done.returncode == 2
     assert words in done.stderr
     assert "fix:" in done.stderr
+
+
+def test_declared_variables(effe_tool, tmp_path):
+    """A missing one is named with its cure; --env-file gives it, INFO its default; a secret is not printed."""
+    declared = '"env": {"LANGUAGE": "en", "REGION": None}, "secrets": ["API_KEY"]'
+    (tmp_path / "logic.py").write_text(
+        f'import os\nINFO = {{"name": "echo", "version": "1.0", {declared}}}\n'
+        "def run(context, error, response, request):\n"
+        "    if request.path != '/': raise ValueError(os.environ['API_KEY'])\n"
+        "    print(os.environ['LANGUAGE'], os.environ['REGION'], len(os.environ['API_KEY']), file=response)\n"
+    )
+    done = effe_tool("invoke")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error[E311]: INFO declares variables that are not given: REGION, API_KEY (a secret)\n"
+        "  fix: --env-file FILE, or REGION=VALUE before the command, or REGION_FILE=PATH, "
+        "or the file /run/secrets/REGION\n"
+    )
+    (tmp_path / "given").write_text("REGION=eu\nAPI_KEY=hunter22\n")
+    assert effe_tool("invoke", "--env-file", "given").stdout == "en eu 8\n"
+    failed = effe_tool("invoke", "/raise", "--env-file", "given")
+    assert "ValueError: ***" in failed.stderr
+    assert "hunter22" not in failed.stdout + failed.stderr

@@ -347,3 +347,16 @@ def test_a_terminals_debugger_holds_the_reload(dev, tmp_path):
     assert answer == [(200, "changed")]
     assert running.get() == (200, "two")
     os.close(main)
+
+
+def test_a_variable_that_is_not_given(dev, tmp_path):
+    """It is an error like any other: shown, answered with, and gone when the env file has it."""
+    (tmp_path / "given").write_text("")
+    source = HELLO.replace('"1.0"', '"1.0", "secrets": ["API_KEY"]').replace('"one"', '"one" + " %s" % len(KEY)')
+    running = dev("import os\nKEY = os.environ['API_KEY']\n" + source, "--env-file", "given", "-port", "0", ready=False)
+    running.wait("error[E311]: INFO declares variables that are not given: API_KEY (a secret)")
+    running.ready()
+    assert running.get()[0] == 500
+    (tmp_path / "given").write_text("API_KEY=0123456789\n")
+    running.wait("reloaded  given")
+    assert running.get() == (200, "one 10")

@@ -298,3 +298,22 @@ def test_a_request_takes_less_than_a_millisecond(client):
             client.get("/")
         rounds.append((time.process_time() - began) / 50)
     assert min(rounds) < 0.001
+
+
+def test_declared_variables(monkeypatch):
+    """As in production: defaults are set while the client is entered, a missing one stops it and is named."""
+    import os
+
+    from effetool.runtime.needs import NeedError
+
+    effe = logic(
+        lambda context, error, response, request: print(*map(os.environ.get, ("LANGUAGE", "API_KEY")), file=response),
+        INFO='{"name": "a", "version": "1", "env": {"LANGUAGE": "en"}, "secrets": ["API_KEY"]}',
+    )
+    monkeypatch.delenv("LANGUAGE", raising=False)
+    with pytest.raises(NeedError, match="API_KEY"), Client(effe):
+        pass
+    monkeypatch.setenv("API_KEY", "x")
+    with Client(effe) as client:
+        assert client.get("/").text == "en x\n"
+    assert "LANGUAGE" not in os.environ
