@@ -62,6 +62,14 @@ class Terminal:
             pass
         return self.process.wait(SECONDS)
 
+    def interrupt(self) -> int:
+        """Type Ctrl-C until it ends, and return its exit code. readline loses one that comes just before it waits."""
+        deadline = time.monotonic() + SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.type("\x03")
+            self._more(time.monotonic() + 0.5)
+        return self.end()
+
     def _more(self, deadline: float) -> bool:
         if not select.select([self._leader], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return False
