@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import BuildError, Place
+from .errors import BuildError, EffeToolError, Place
 from .info import Info, parse_info
 
 __all__ = ["BUILD_RECORD", "Artifact", "read_artifact", "read_file"]
@@ -31,6 +30,7 @@ class Artifact:
         facts: the record of its making: tool, pex and Python versions, digests of the inputs, commit, dependencies.
         fresh: whether it was there already, made from the same inputs.
         start: seconds that `-info` took when it was verified, None when it was not run.
+        warnings: what did not stop the build and should be known.
     """
 
     path: Path
@@ -40,6 +40,7 @@ class Artifact:
     facts: Mapping[str, object] = field(default_factory=dict)
     fresh: bool = False
     start: float | None = None
+    warnings: tuple[EffeToolError, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,6 +59,8 @@ def read_artifact(path: Path) -> Artifact:
     Raises:
         BuildError: E131 when it cannot be read or is no artefact of effe-tool.
     """
+    import zipfile
+
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -86,6 +89,8 @@ def read_artifact(path: Path) -> Artifact:
 
 def read_file(artifact: Artifact, name: str) -> bytes | None:
     """Return the content of one file inside the artefact, None when there is none of that name."""
+    import zipfile
+
     with zipfile.ZipFile(artifact.path) as archive:
         try:
             return archive.read(name)

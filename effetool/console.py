@@ -10,7 +10,6 @@ import json as _json
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -126,6 +125,8 @@ class Console:
             prefix = f"{plain(about)}: " if about else ""
             self._draw(error, prefix + self.styled(f"error[{error.code}]", "red"))
         if self.tracebacks:
+            import traceback
+
             traceback.print_exception(error, file=sys.stderr)
 
     def table(self, rows: Iterable[Sequence[str]], header: Sequence[str]) -> None:

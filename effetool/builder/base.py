@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -69,6 +67,9 @@ def make_base(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequen
 
 
 def _run_pex(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequence[str], cache: Cache) -> bytes:
+    import subprocess
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="effe-tool-") as folder:
         out = Path(folder) / "base.pex"
         command = [sys.executable, "-I", "-m", "pex", "-o", str(out), "--entry-point", ENTRY_POINT]

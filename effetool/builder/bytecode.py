@@ -8,7 +8,6 @@ import os
 import selectors
 import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from ..errors import BuildError
@@ -33,7 +32,7 @@ def compile_for(
     Raises:
         BuildError: E135 when one hangs.
     """
-    program = (files(__package__) / "marshalled.py").read_text()
+    program = Path(__file__).with_name("marshalled.py").read_text()
     question = marshal.dumps(list(sources), 2)
     digest = hashlib.sha256(program.encode() + question).hexdigest()
     answers: dict[int, bytes] = {}

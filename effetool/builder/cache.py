@@ -9,25 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["Cache", "cache_home"]
-
-
-def cache_home(environ: Mapping[str, str] | None = None) -> Path | None:
-    """Return the cache folder, None where there can be none (no home directory).
-
-    `$XDG_CACHE_HOME/effe-tool`, else `~/.cache/effe-tool` (XDG Base Directory Specification 0.8: a relative path in
-    the variable is to be ignored).
-    """
-    environ = os.environ if environ is None else environ
-    base = environ.get("XDG_CACHE_HOME", "")
-    if base.startswith("/"):
-        return Path(base) / "effe-tool"
-    home = environ.get("HOME", "")
-    return Path(home) / ".cache" / "effe-tool" if home.startswith("/") else None
+__all__ = ["Cache"]
 
 
 class Cache:
@@ -62,6 +46,8 @@ class Cache:
         path = self.path(kind, key)
         if path is None:
             return
+        import tempfile
+
         digest = hashlib.sha256(data).hexdigest().encode()
         temporary = None
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +20,8 @@ def clean_commit(root: Path, files: Iterable[Path]) -> str | None:
     top = next((folder for folder in (resolved, *resolved.parents) if (folder / ".git").exists()), None)
     if top is None:
         return None
+    import subprocess
+
     # A repository's own configuration must not run programs of its choice.
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(resolved), "status"]
     command += ["--porcelain=v2", "--branch", "--untracked-files=all", "--no-renames", "-z", "--", "."]

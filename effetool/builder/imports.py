@@ -10,7 +10,6 @@ provides for itself not being there: guarded by `except ImportError` or `suppres
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -143,6 +142,8 @@ def _meant(name: str, provided: Iterable[str]) -> str | None:
     """Return the import a misspelt one may have meant: what is a letter away is not to be sought on an index."""
     if name in DISTRIBUTIONS or normalise(name) in popular():
         return None
+    import difflib
+
     return next(iter(difflib.get_close_matches(name, [*provided, *sys.stdlib_module_names], 1, 0.85)), None)
 
 

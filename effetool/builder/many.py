@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +57,8 @@ def build_many(
         BuildError: E130 when two effes would be the same file; nothing is built then.
         KeyboardInterrupt: on Ctrl-C, when what was begun has been cleaned up.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     options = options or Options()
     cache = Cache(cache_folder())
     stop = threading.Event()

@@ -5,8 +5,6 @@ Only a hint to people. What a distribution is imported by is read from its own f
 
 from __future__ import annotations
 
-import difflib
-
 from .requirement import normalise
 
 # Import name → distribution, where the two differ.
@@ -84,5 +82,7 @@ def near(name: str) -> str | None:
     known = popular()
     if normalise(name) in known:
         return None
+    import difflib
+
     found = difflib.get_close_matches(normalise(name), known, 1, 0.75)
     return known[found[0]] if found else None

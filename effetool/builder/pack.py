@@ -10,10 +10,6 @@ import hashlib
 import json
 import marshal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import BinaryIO
 
 from ..artifact import BUILD_RECORD
@@ -24,66 +20,17 @@ from .archive import Entry, Writer
 from .base import ENTRY_POINT
 from .bytecode import compile_for
 from .cache import Cache
+from .contents import HOUSE, Contents, runtime_files, tool_digest
 from .plan import File
 
-__all__ = ["Contents", "runtime_files", "tool_digest", "write"]
+__all__ = ["Compiled", "compile_modules", "write"]
 
 PEX_INFO = "PEX-INFO"
 HASHED = ("__main__.py", "__pex__/__init__.py")
 LOADER = "__effe__/loader.py"
-
-
-@dataclass(frozen=True)
-class Contents:
-    """All that decides the bytes of an artefact.
-
-    Attributes:
-        info: INFO.
-        module: the name the logic is imported by.
-        files: the author's.
-        python: the version specifier it declares.
-        pythons: an interpreter for each minor it is compiled for.
-        facts: what the artefact says of itself.
-        extra: further files of the tool's, by name: lock, SBOM.
-        date: MS-DOS time and date of the entries.
-        targets: minors whose wheels are inside, empty for any; None when there are wheels for several targets, of which
-            only pex's boot knows how to choose.
-        native: the machine that the wheels are for, None when they are for any.
-    """
-
-    info: Info
-    module: str
-    files: Sequence[File]
-    python: str
-    pythons: Mapping[int, Path]
-    facts: Mapping[str, object]
-    extra: Mapping[str, bytes]
-    date: tuple[int, int]
-    targets: frozenset[int] | None = frozenset()
-    native: tuple[str, str, bool] | None = None
-
-
-@lru_cache(maxsize=1)
-def runtime_files() -> tuple[tuple[str, bytes], ...]:
-    """Return the runtime as it travels in every .pex: name and content, sorted."""
-    root = files("effetool")
-    found = {name: (root / name).read_bytes() for name in ("__init__.py", "py.typed")}
-    for name in sorted(entry.name for entry in (root / "runtime").iterdir()):
-        if name.endswith((".py", ".pyi")) or name == "py.typed":
-            found[f"runtime/{name}"] = (root / "runtime" / name).read_bytes()
-    return tuple((f"effetool/{name}", found[name]) for name in sorted(found))
-
-
-@lru_cache(maxsize=1)
-def tool_digest() -> str:
-    """Return one digest of everything of the tool that decides an artefact's bytes."""
-    digest = hashlib.sha256()
-    for name, data in runtime_files():
-        digest.update(f"{name} {len(data)}\n".encode() + data)
-    for entry in sorted(files(__package__).iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".py"):
-            digest.update(entry.read_bytes())
-    return digest.hexdigest()
+EMBEDDED = "effetool/embedded.py"
+# For each minor its magic number and the marshalled code of each module; empty where it does not compile.
+Compiled = dict[int, tuple[bytes, dict[str, bytes]]]
 
 
 def embedded(info: Info, module: str) -> bytes:
@@ -100,24 +47,41 @@ def embedded(info: Info, module: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-def write(out: BinaryIO, contents: Contents, base: bytes, cache: Cache) -> int:
+def compile_modules(contents: Contents, cache: Cache) -> Compiled:
+    """Compile the loader, the runtime and the author's modules for each Python; the runtime is cached apart.
+
+    Needs no base, so that pex can make one meanwhile.
+    """
+    loader = ("loader.py", (HOUSE / "builder/loader.py").read_bytes())
+    runtime = [file for file in runtime_files() if file[0].endswith(".py")]
+    modules = [(EMBEDDED, embedded(contents.info, contents.module))]
+    modules += [(f.name, f.data) for f in contents.files if f.data is not None and f.name.endswith(".py")]
+    found: Compiled = {}
+    answers = [(group, compile_for(contents.pythons, group, cache)) for group in ([loader, *runtime], modules)]
+    for minor in contents.pythons:
+        if all(minor in answer for _, answer in answers):
+            codes = {
+                path: code for group, answer in answers for (path, _), code in zip(group, answer[minor][1], strict=True)
+            }
+            found[minor] = answers[0][1][minor][0], codes
+    return found
+
+
+def write(out: BinaryIO, contents: Contents, base: bytes, compiled: Compiled, cache: Cache) -> int:
     """Write the artefact to `out`, which is empty, and return its size.
 
     Raises:
         BuildError: E131 when a file changed while it was read, E134 too large.
     """
     system = dict(runtime_files())
-    system["effetool/embedded.py"] = embedded(contents.info, contents.module)
+    system[EMBEDDED] = embedded(contents.info, contents.module)
     author = {file.name: file for file in contents.files}
     intervals = boot.versions(contents.python)
     taken = boot.minors(intervals)
-    loader = (files(__package__) / "loader.py").read_bytes()
+    loader = (HOUSE / "builder/loader.py").read_bytes()
     unpack = _unpack(contents, base)
     told = {"versions": intervals, "unpack": unpack}
-
-    modules = [(path, data) for path, data in system.items() if path.endswith(".py")]
-    modules += [(path, file.data) for path, file in author.items() if file.data is not None and path.endswith(".py")]
-    sections = _sections(modules, loader, told, {m: p for m, p in contents.pythons.items() if m in taken}, cache)
+    sections = _sections(compiled, told)
 
     out.write(bytes(boot.HEADER_SIZE))
     writer = Writer(out, contents.date)
@@ -191,33 +155,13 @@ def _bytecode(contents: Contents, base: bytes, cache: Cache) -> dict[int, bytes]
     }
 
 
-def _sections(
-    modules: Sequence[tuple[str, bytes]],
-    loader: bytes,
-    told: Mapping[str, object],
-    pythons: Mapping[int, Path],
-    cache: Cache,
-) -> dict[int, bytes]:
-    """Return the section of each Python; the runtime and the author's code are cached apart."""
-    groups: tuple[list[tuple[str, bytes]], ...] = (
-        [
-            ("loader.py", loader),
-            *(m for m in modules if m[0].startswith("effetool/") and m[0] != "effetool/embedded.py"),
-        ],
-        [m for m in modules if not m[0].startswith("effetool/") or m[0] == "effetool/embedded.py"],
-    )
-    compiled = [compile_for(pythons, group, cache) for group in groups]
+def _sections(compiled: Compiled, told: Mapping[str, object]) -> dict[int, bytes]:
+    """Return the section of each Python, the newest first."""
     sections = {}
-    for minor in sorted(pythons, reverse=True):
-        if any(minor not in answer for answer in compiled):
-            continue
-        magic = compiled[0][minor][0]
-        codes = {
-            path: code
-            for group, answer in zip(groups, compiled, strict=True)
-            for (path, _), code in zip(group, answer[minor][1], strict=True)
-        }
-        program = codes.pop("loader.py", b"")
+    for minor in sorted(compiled, reverse=True):
+        magic, codes = compiled[minor]
+        program = codes["loader.py"]
+        codes = {path: code for path, code in codes.items() if path != "loader.py"}
         index: dict[str, tuple[str, int, int, bool]] = {}
         at = 0
         for path in sorted(codes):

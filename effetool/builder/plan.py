@@ -13,7 +13,6 @@ to. A one-file effe is that file and nothing else. Left out:
 from __future__ import annotations
 
 import errno
-import fnmatch
 import hashlib
 import os
 import stat
@@ -30,10 +29,8 @@ from .archive import LIMIT, chunks
 __all__ = ["File", "plan"]
 
 FOLDERS_OUT = frozenset({"__pycache__", "tests", "build", "dist", "out", "node_modules"})
-FILES_OUT = ("*.pyc", "*.pyo", "*.pex", "*~", "test_*.py", "*_test.py", "conftest.py", "*.egg-info")
-TOP_OUT = (
-    "README*", "CHANGELOG*", "Makefile", "Dockerfile", "pyproject.toml", "pylock*.toml", "uv.lock", "requirements*.txt",
-)  # fmt: skip
+ENDS_OUT = (".pyc", ".pyo", ".pex", "~", "_test.py", ".egg-info")
+TOP_OUT = frozenset({"Makefile", "Dockerfile", "pyproject.toml", "uv.lock"})
 # Names at the top of a .pex that are not the author's.
 TAKEN = frozenset({"effetool", "effetool.py", "__main__.py", "__pex__", "__effe__", "pex-info", ".deps", ".bootstrap"})
 # NTFS and exFAT refuse these; the .pex is unpacked on whatever its user has.
@@ -105,11 +102,16 @@ def _walk(folder: Path, prefix: str, root: Path, names: dict[str, Path], above: 
 
 
 def _left_out(name: str, *, top: bool) -> bool:
-    if name.startswith("."):
+    if name.startswith(".") or name.endswith(ENDS_OUT) or name == "conftest.py":
         return True
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in FILES_OUT):
+    if name.startswith("test_") and name.endswith(".py"):
         return True
-    return top and any(fnmatch.fnmatchcase(name, pattern) for pattern in TOP_OUT)
+    return top and (
+        name in TOP_OUT
+        or name.startswith(("README", "CHANGELOG"))
+        or (name.startswith("pylock") and name.endswith(".toml"))
+        or (name.startswith("requirements") and name.endswith(".txt"))
+    )
 
 
 def _inside(path: Path, root: Path) -> None:

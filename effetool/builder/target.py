@@ -5,7 +5,6 @@ Sources: PEP 425 (wheel tags), PEP 600 (manylinux), PEP 656 (musllinux), PEP 508
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import platform as host
@@ -209,6 +208,8 @@ def read_platform(text: str) -> Platform:
         return Platform("linux", machines[0], "musl" if musl else "glibc", _MUSL if musl else _GLIBC)
     if system == "macos" and machines in (["aarch64"], ["x86_64"]):
         return Platform("macos", machines[0].replace("aarch64", "arm64"), "", _MACOS)
+    import difflib
+
     near = difflib.get_close_matches(word, NAMES, 1, 0.5)
     raise UsageError(
         f"--platform {text}: no such platform",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -79,6 +78,8 @@ def start_once(path: Path, variables: Mapping[str, str], errors: IO[bytes]) -> f
 def _start(
     path: Path, environment: Mapping[str, str] | None = None, stderr: IO[bytes] | int = subprocess.PIPE
 ) -> float:
+    import socket
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -8,12 +8,9 @@ Source: XDG Base Directory Specification.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
-import shutil
 import stat
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +39,10 @@ def _folder(base: str) -> Path:
             return folder
     except OSError:
         pass
+    import atexit
+    import shutil
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="effe-tool-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -55,6 +56,8 @@ def digest_of(path: Path) -> str:
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file so that others see all of it or none."""
+    import tempfile
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:

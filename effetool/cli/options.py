@@ -1,15 +1,12 @@
-"""The flags that every command has, and the one place where a command's error becomes lines and an exit code."""
+"""The flags that every command has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from ..console import Console
-from ..errors import EffeToolError
+from .reporting import reporting
 
 __all__ = ["Json", "Quiet", "Traceback", "Verbose", "reporting"]
 
@@ -17,26 +14,3 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result and 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, errors too.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the traceback of an error.")]
-
-
-@contextmanager
-def reporting(
-    quiet: bool = False, verbose: bool = False, json: bool = False, traceback: bool = False
-) -> Iterator[Console]:
-    """Give a command its console; an EffeToolError is drawn and becomes the exit code."""
-    console = Console(quiet=quiet, verbose=verbose, json=json, tracebacks=traceback)
-    try:
-        yield console
-    except EffeToolError as error:
-        console.error(error)
-        raise typer.Exit(error.exit_code) from None
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a disk that is full, a directory that went away: the system's word, and no traceback
-        console.error(_refused(error))
-        raise typer.Exit(1) from None
-
-
-def _refused(error: OSError) -> EffeToolError:
-    what = f"{error.filename}: " if error.filename else ""
-    return EffeToolError(f"{what}{error.strerror or error}", code="E002", fix="set that right, then run it again")

@@ -200,3 +200,49 @@ def test_the_module_is_not_run_by_a_build(effe_tool, tmp_path, cache):
     (tmp_path / "effe.py").write_text(f"open('ran', 'w').close()\n{INFO}{RUN}")
     assert effe_tool("build", "effe.py", env=cache).returncode == 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_plain_command_line_and_one_that_typer_reads_do_the_same(effe_tool, tmp_path, cache):
+    """`build` alone is read without typer; with --no-such or any other flag typer reads it."""
+    (tmp_path / "effe.py").write_text(INFO + RUN)
+    assert effe_tool("build", "effe.py", env=cache).returncode == 0
+    for flags in ((), ("-q",), ("-v",), ("--json",)):
+        plain = effe_tool("build", "effe.py", *flags, env=cache)
+        read = effe_tool("build", "effe.py", *flags, "--dirout", ".", env=cache)
+        seconds = re.compile(r"[0-9.]+ s\b")
+        assert plain.stdout == read.stdout and plain.returncode == read.returncode == 0
+        assert seconds.sub("", plain.stderr) == seconds.sub("", read.stderr)
+    (tmp_path / "effe.py").write_text(INFO)
+    plain, read = (effe_tool("build", "effe.py", *flags, env=cache) for flags in ((), ("--strict",)))
+    assert (plain.returncode, plain.stderr) == (read.returncode, read.stderr) and "E120" in plain.stderr
+
+
+def test_an_import_that_may_never_run_is_a_warning(effe_tool, tmp_path, cache):
+    """In a function that is not of the contract nobody knows whether it runs: the build says so, and goes on."""
+    (tmp_path / "effe.py").write_text(f"{INFO}def chart():\n    import numpy\n\n{RUN}")
+    built = effe_tool("build", "effe.py", env=cache)
+    assert built.returncode == 0 and "warning[E141]: numpy is imported here and not declared" in built.stderr
+    assert " --> effe.py:3:12\n" in built.stderr and "declare numpy" in built.stderr
+
+
+def test_a_budget_for_size_and_start(effe_tool, tmp_path, cache):
+    """--max-size in MB, --max-start in ms: missed, the build fails and leaves nothing; met, it says nothing of it."""
+    (tmp_path / "effe.py").write_text(INFO + RUN)
+    for flag, limit in (("--max-size", "0.01"), ("--max-start", "0.01")):
+        missed = effe_tool("build", "effe.py", flag, limit, env=cache)
+        assert missed.returncode == 1 and f"{flag} allows" in missed.stderr and "error[E139]" in missed.stderr
+        assert not list(tmp_path.glob("*.pex"))
+    met = effe_tool("build", "effe.py", "--max-size", "50", "--max-start", "60000", env=cache)
+    assert (met.returncode, met.stdout) == (0, "./one-1.0.pex\n")
+
+
+def test_a_computed_info_is_read_only_when_asked(effe_tool, tmp_path, cache):
+    """--import-info runs the module for its INFO; without it E111 says so, and nothing ran."""
+    (tmp_path / "effe.py").write_text(
+        f"open('ran', 'a').close()\nINFO = dict(name='one', version='1.' + str(2 - 2))\n{RUN}"
+    )
+    refused = effe_tool("build", "effe.py", env=cache)
+    assert refused.returncode == 1 and "error[E111]" in refused.stderr and "--import-info" in refused.stderr
+    assert not (tmp_path / "ran").exists()
+    built = effe_tool("build", "effe.py", "--import-info", env=cache)
+    assert (built.returncode, built.stdout) == (0, "./one-1.0.pex\n") and (tmp_path / "ran").exists()

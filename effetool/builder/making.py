@@ -1,0 +1,182 @@
+"""Make the artefact of what was prepared: base → bundle → verify → replace."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..artifact import Artifact
+from ..errors import BuildError, Place
+from . import pack, verify
+from .base import make_base, pex_version
+from .cache import Cache
+from .contents import runtime_files
+from .options import Options
+from .preparing import Clock, Prepared
+from .sbom import LOCK, SBOM, bill_of_materials
+from .wheelhouse import digest_of
+
+__all__ = ["make"]
+
+
+def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Artifact:
+    """Make the artefact, prove that it answers, and put it in its place.
+
+    Raises:
+        BuildError: E131, E134–E139.
+    """
+    contents = dataclasses.replace(prepared.contents, extra=_records(prepared))
+    compiling = _Aside(lambda: pack.compile_modules(contents, cache))
+    try:
+        base = make_base(*_base_arguments(prepared), cache)
+    finally:
+        compiling.join()
+    compiled = compiling.result()
+    clock.step("base", "", f"pex {pex_version()}")
+    with _beside(prepared.target) as temporary:
+        with temporary.open("wb") as out:
+            size = pack.write(out, contents, base, compiled, cache)
+        temporary.chmod(0o755 & ~_umask())
+        digest = digest_of(temporary)
+        clock.step("bundle", "", _bundled(prepared))
+        start = None
+        if contents.pythons:
+            start = verify.ask_info(temporary, prepared.info.text)
+            clock.step("verify", prepared.info.name or prepared.project.module, "answers -info")
+        _budgets(temporary, size, options)
+        if options.check:
+            from .reproduce import build_again
+
+            build_again(prepared.project, options, temporary.read_bytes())
+            clock.step("check", "", "built twice, the same bytes")
+        _replace(temporary, prepared.target)
+    cache.put("made", prepared.inputs, digest.encode())
+    artifact = Artifact(
+        prepared.target, prepared.info, digest, size, contents.facts, start=start, warnings=prepared.warnings
+    )
+    clock.step("built", str(prepared.target), f"{_kilo(size)}  sha256 {digest[:8]}…")
+    return artifact
+
+
+class _Aside(threading.Thread):
+    """A thread that gives its result; concurrent.futures would import logging for it."""
+
+    def __init__(self, work: Callable[[], pack.Compiled]) -> None:
+        super().__init__(daemon=True)
+        self._work = work
+        self._result: pack.Compiled = {}
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:  # raised where the result is asked for
+            self._error = error
+
+    def result(self) -> pack.Compiled:
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def _records(prepared: Prepared) -> dict[str, bytes]:
+    """Return the lock and the bill of materials that the artefact carries."""
+    facts, resolution = prepared.contents.facts, prepared.resolution
+    bill = bill_of_materials(
+        prepared.info,
+        resolution,
+        requires_python=prepared.contents.python,
+        source_digest=str(facts["source"]),
+        commit=str(facts["commit"]) if facts["commit"] else None,
+        pex=pex_version(),
+    )
+    records = {SBOM: bill.encode()}
+    if resolution and resolution.lock:
+        records[LOCK] = resolution.lock.encode()
+    return records
+
+
+def _base_arguments(prepared: Prepared) -> tuple[list[Path], list[str], list[str]]:
+    if prepared.resolution is None:
+        return [], [], []
+    from .target import this_target
+
+    resolution = prepared.resolution
+    # Left to itself pex keeps only what fits the Python it runs on.
+    local = resolution.targets == (this_target(),)
+    flags = [] if local else [f"--complete-platform={target.pex}" for target in resolution.targets]
+    return [one.wheel for one in resolution.distributions], resolution.pinned, flags
+
+
+def _bundled(prepared: Prepared) -> str:
+    runtime = sum(len(data) for _, data in runtime_files())
+    author = sum(file.size for file in prepared.contents.files)
+    count = len(prepared.resolution.distributions) if prepared.resolution else 0
+    more = f", {count} distribution{'s' * (count != 1)}" if count else ""
+    return f"runtime {_kilo(runtime)}, logic {_kilo(author)}{more}"
+
+
+def _kilo(size: int) -> str:
+    return f"{max(1, round(size / 1000))} KB"
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Give a new file in the target's folder; whatever happens, it is gone afterwards."""
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix=f".{target.name[:100]}-", suffix=".new", dir=target.parent)
+        os.close(number)
+        temporary = Path(name)
+    except OSError as error:
+        raise BuildError(
+            f"cannot write to {target.parent}: {error.strerror}",
+            code="E136",
+            place=Place(target.parent),
+            fix="choose another folder with --dirout",
+        ) from error
+    try:
+        yield temporary
+    except OSError as error:
+        raise BuildError(
+            f"cannot write {target}: {error.strerror}", code="E136", place=Place(target), fix="is the disk full?"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    try:
+        temporary.replace(target)
+    except OSError as error:
+        raise BuildError(
+            f"cannot replace {target}: {error.strerror}", code="E136", place=Place(target), fix="remove it by hand"
+        ) from error
+
+
+def _budgets(path: Path, size: int, options: Options) -> None:
+    if options.max_size is not None and size > options.max_size:
+        raise BuildError(
+            f"{size} bytes, --max-size allows {options.max_size}",
+            code="E139",
+            fix="effe-tool inspect shows what takes the room",
+        )
+    if options.max_start is not None and (taken := verify.measure_start(path) * 1000) > options.max_start:
+        raise BuildError(
+            f"it starts in {taken:.0f} ms, --max-start allows {options.max_start:g} ms",
+            code="E139",
+            fix="effe-tool inspect --imports shows where the start goes",
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,233 @@
+"""What a build needs to know before it makes anything: INFO, files, dependencies, and the digest of them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..artifact import Artifact
+from ..conventions import conventions
+from ..errors import BuildError, DependencyError, EffeToolError, Place
+from ..info import Info, parse_info
+from ..project import Project
+from . import boot, commit
+from .archive import DATE_1980
+from .base import pex_version
+from .cache import Cache
+from .contents import Contents, tool_digest
+from .imports import Undeclared, check_imports
+from .options import Options, Progress, Step
+from .plan import File, plan
+from .pythons import find_pythons
+from .wheelhouse import digest_of
+
+if TYPE_CHECKING:
+    from .resolution import Resolution
+
+__all__ = ["Clock", "Prepared", "find_fresh", "prepare"]
+
+DEFAULT_PYTHON = ">=3.9"
+# One at a time: of effes with the same dependencies the first asks, the others find the answer kept.
+RESOLVING = threading.Lock()
+
+
+class Clock:
+    """Report each step with the time since the one before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._then = time.perf_counter()
+
+    def step(self, stage: str, subject: str, detail: str) -> None:
+        now = time.perf_counter()
+        self._progress(Step(stage, subject, detail, now - self._then))
+        self._then = now
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An effe of which everything is known that decides its artefact."""
+
+    project: Project
+    info: Info
+    contents: Contents
+    resolution: Resolution | None
+    inputs: str
+    target: Path
+    warnings: tuple[EffeToolError, ...] = ()
+
+
+def prepare(project: Project, options: Options, progress: Progress, folder: Path | None = None) -> Prepared:
+    """Check the effe, plan what goes in, resolve what it needs, and name its artefact; writes nothing."""
+    clock = Clock(progress)
+    info = _info(project, options)
+    if info.problem is not None and options.strict:
+        raise info.problem
+    conventions(info)
+    contract = project.contract
+    files = plan(project)
+    clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
+    resolution = _resolve(project, options)
+    python = (resolution.requires_python if resolution else None) or project_python(project, options)
+    intervals = boot.versions(python)
+    taken = set(boot.minors(intervals))
+    pythons = {minor: path for minor, path in _pythons().items() if minor in taken}
+    clock.step("resolve", "", resolution.why if resolution else "no dependencies")
+    provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
+    unsure = check_imports(project, provided, resolution.declaration.file if resolution else None)
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    facts: dict[str, object] = {
+        "format": 1,
+        "info": info.text,
+        "module": project.module,
+        "single": project.single,
+        "tool": __version__,
+        "pex": pex_version(),
+        "python": _minor(),
+        "requires_python": python,
+        "platforms": list(options.platforms),
+        "files": {file.name: file.digest for file in files},
+        "source": _source_digest(files),
+        "commit": commit.clean_commit(project.root, [file.path for file in files]),
+        "epoch": epoch or None,
+        "distributions": [
+            {"name": one.name, "version": one.version, "file": one.wheel.name, "sha256": one.sha256}
+            for one in (resolution.distributions if resolution else ())
+        ],
+    }
+    modes = [file.name for file in files if file.executable]
+    told = [facts, modes, sorted(pythons)]
+    if resolution is not None:
+        told += [resolution.lock, resolution.declaration.origin, resolution.requirements]
+    inputs = hashlib.sha256((tool_digest() + json.dumps(told, sort_keys=True)).encode()).hexdigest()
+    facts["inputs"] = inputs
+    targets, native = _machines(resolution)
+    contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
+    target = _target(project, info, options, folder, inputs)
+    warnings = [*filter(None, [info.problem]), *map(_may_lack, unsure)]
+    return Prepared(project, info, contents, resolution, inputs, target, tuple(warnings))
+
+
+def find_fresh(prepared: Prepared, cache: Cache) -> Artifact | None:
+    """Return the artefact that is there when it is, byte for byte, what a build of these inputs made."""
+    made = cache.get("made", prepared.inputs)
+    if made is None:
+        return None
+    try:
+        if not os.access(prepared.target, os.X_OK):
+            return None
+        digest = digest_of(prepared.target)
+        size = prepared.target.stat().st_size
+    except OSError:
+        return None
+    if digest != made.decode():
+        return None
+    return Artifact(
+        prepared.target, prepared.info, digest, size, prepared.contents.facts, fresh=True, warnings=prepared.warnings
+    )
+
+
+def _may_lack(one: Undeclared) -> EffeToolError:
+    return DependencyError(
+        f"{one.module} is imported here and not declared: it fails if this runs",
+        code="E141",
+        place=one.place,
+        fix=f"declare {one.distribution}, or import it inside try … except ImportError",
+    )
+
+
+def project_python(project: Project, options: Options) -> str:
+    """Return the version specifier of an effe without dependencies."""
+    given = options.python or project.script.requires_python or DEFAULT_PYTHON
+    return f"=={given}.*" if given[0].isdigit() else given.replace(" ", "")
+
+
+def _info(project: Project, options: Options) -> Info:
+    try:
+        return project.info
+    except EffeToolError as error:
+        if error.code != "E111" or not options.import_info:
+            raise
+    from .imported import import_info
+
+    return parse_info(import_info(project), Place(project.logic))
+
+
+def _resolve(project: Project, options: Options) -> Resolution | None:
+    """Return the resolution, None for an effe that declares nothing: most, and they need not wait for the import."""
+    script = project.script
+    beside = ("pylock.toml", f"pylock.{project.module}.toml", "requirements.txt", "pyproject.toml")
+    if not script.dependencies and (script.present or not any((project.root / name).exists() for name in beside)):
+        return None
+    from .dependencies import resolve
+
+    with RESOLVING:
+        resolution = resolve(project, options)
+    return resolution if resolution.distributions else None
+
+
+def _machines(resolution: Resolution | None) -> tuple[frozenset[int] | None, tuple[str, str, bool] | None]:
+    """Return the minors that the wheels were chosen for and the machine they are for; see `pack.Contents`."""
+    if resolution is None:
+        return frozenset(), None
+    from .target import this_target
+
+    if resolution.targets != (this_target(),):
+        return (None, None) if resolution.native else (frozenset(t.python[1] for t in resolution.targets), None)
+    library = this_target().platform.library == "glibc"
+    native = (sys.platform, os.uname().machine, library) if resolution.native else None
+    return frozenset({this_target().python[1]}), native
+
+
+def _target(project: Project, info: Info, options: Options, folder: Path | None, inputs: str) -> Path:
+    if options.out is not None:
+        target = options.out
+    else:
+        stem = info.stem if info.usable else inputs[:16]
+        target = (folder or options.dirout or Path()) / f"{stem}.pex"
+    if target.is_dir():
+        raise BuildError(
+            f"{target} is a directory", code="E136", place=Place(target), fix="choose another name with --out"
+        )
+    return target
+
+
+def _source_digest(files: list[File]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.digest}  {file.name}\n".encode())
+    return digest.hexdigest()
+
+
+def _date(epoch: str) -> tuple[int, int]:
+    """Return MS-DOS time and date of SOURCE_DATE_EPOCH (reproducible-builds.org), 1980 where it is not set."""
+    if not epoch:
+        return DATE_1980
+    if not epoch.isascii() or not epoch.isdigit() or len(epoch) > 11:
+        raise BuildError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}, not a number of seconds", code="E136", fix="unset SOURCE_DATE_EPOCH"
+        )
+    year, month, day, hour, minute, second, *_ = time.gmtime(int(epoch))
+    if year < 1980:
+        return DATE_1980
+    year = min(year, 2107)
+    return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
+
+
+@lru_cache(maxsize=1)
+def _pythons() -> Mapping[int, Path]:
+    return find_pythons()
+
+
+def _minor() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"

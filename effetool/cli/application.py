@@ -1,0 +1,107 @@
+"""The typer application: what reads a command line, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout
+from importlib import import_module
+
+import typer
+from typer import TyperException
+
+from ..console import Console
+from ..errors import UsageError
+from . import COMMANDS, COMPLETING
+
+__all__ = ["application", "run"]
+
+
+def application(words: tuple[str, ...] = ()) -> typer.Typer:
+    """Return the application with the commands named by `words`, with all of them when none is."""
+    app = typer.Typer(
+        name="effe-tool",
+        help="Turn a Python function into one file that serves HTTP.",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for name, aliases in COMMANDS.items():
+        if not words or not {name, *aliases}.isdisjoint(words):
+            function = getattr(import_module(f".{name}", __package__), name)
+            if isinstance(function, typer.Typer):
+                app.add_typer(function, name=name)
+                continue
+            settings = getattr(function, "command_settings", {})
+            app.command(name, **settings)(function)
+            for alias in aliases:
+                app.command(alias, hidden=True, **settings)(function)
+    return app
+
+
+def _version(value: bool) -> None:
+    if value:
+        from .. import __version__
+
+        print(f"effe-tool {__version__}")
+        raise typer.Exit
+
+
+def root(
+    version: bool = typer.Option(
+        False, "--version", "-V", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Turn a Python function into one file that serves HTTP."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; returns the exit code."""
+    try:
+        if not arguments and COMPLETING not in os.environ:  # help is what was meant, and nothing was done
+            with redirect_stdout(sys.stderr):
+                application()(["--help"], prog_name="effe-tool", standalone_mode=False)
+            return 2
+        code = application(_command(arguments))(arguments, prog_name="effe-tool", standalone_mode=False)
+    except typer.Abort:
+        return 130
+    except TyperException as error:
+        return _usage(error, arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _command(arguments: list[str]) -> tuple[str, ...]:
+    """Return the command's word where it is one: the only words before it are flags without a value."""
+    if COMPLETING in os.environ:
+        return ()
+    word = next((word for word in arguments if not word.startswith("-")), None)
+    known = {alias for name, aliases in COMMANDS.items() for alias in (name, *aliases)}
+    return (word,) if word in known else ()
+
+
+def _usage(error: TyperException, arguments: list[str]) -> int:
+    """Draw what typer refuses as any other error: exit 2."""
+    (command,) = _command(arguments) or (None,)
+    option = getattr(error, "option_name", None)
+    near = getattr(error, "possibilities", None)
+    word = next((word for word in arguments if not word.startswith("-")), None)
+    message = error.format_message().strip().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    fix = f"effe-tool {command} --help" if command else "effe-tool --help"
+    if option is not None and message.startswith("no such option"):
+        message = f"no such option: {option}"
+        if command and arguments.index(command) > next((i for i, a in enumerate(arguments) if a == option), 99):
+            fix = f"flags stand after the command: effe-tool {command} {option}"
+        elif near:
+            fix = f"did you mean {sorted(near)[0]}?"
+    elif command is None and word is not None:
+        import difflib
+
+        message = f"no such command: {word}"
+        found = difflib.get_close_matches(word, COMMANDS, 1)
+        fix = f"did you mean effe-tool {found[0]}?" if found else "effe-tool --help lists them"
+    elif "unexpected extra argument" in message:
+        message = f"more arguments than {command} takes: {message.rpartition(' (')[2][:-1]}"
+    Console(json="--json" in arguments).error(UsageError(message, code="E001", fix=fix))
+    return 2
