@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -64,10 +65,11 @@ class Terminal:
 
     def interrupt(self) -> int:
         """Type Ctrl-C until it ends, and return its exit code. readline loses one that comes just before it waits."""
-        deadline = time.monotonic() + SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
+        for _ in range(10):
             self.type("\x03")
-            self._more(time.monotonic() + 0.5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(3)  # a second one while it ends would kill it
+                break
         return self.end()
 
     def _more(self, deadline: float) -> bool:
