@@ -51,7 +51,7 @@ class Effe:
         self.asynchronous = _is_async(found["run"])
         self.init: Callable[[], Any] = _plain(found["init"]) or _nothing
         self.start: Callable[[], Any] = _plain(found["start"]) or _nothing
-        self.run: Callable[..., Any] = _plain(found["run"]) or _nothing
+        self.run: Callable[..., Any] = _plain(found["run"], run=True) or _nothing
         self.stop: Callable[[Any], Any] = _plain(found["stop"]) or _nothing
         self.ready: Callable[[], Any] | None = _plain(found["ready"])
 
@@ -104,9 +104,9 @@ def _is_async(function: Any) -> bool:
     return code is not None and bool(code.co_flags & 0x80)  # CO_COROUTINE
 
 
-def _plain(function: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def _plain(function: Callable[..., Any] | None, run: bool = False) -> Callable[..., Any] | None:
     if function is None or not _is_async(function):
         return function
-    from .loop import synchronous
+    from .loop import synchronous, synchronous_run
 
-    return synchronous(function)
+    return synchronous_run(function) if run else synchronous(function)

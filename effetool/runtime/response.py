@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .loop import Outbox
     from .request import Request
 
 # How much of a response is held back before it begins to stream: enough for nearly every answer to carry a
@@ -30,7 +31,10 @@ class Response:
     response streams, and its status and headers are fixed.
     """
 
-    __slots__ = ("_headers", "_kind", "_left", "_parts", "_request", "_size", "_status", "_streams", "error")
+    __slots__ = ("_headers", "_kind", "_left", "_outbox", "_parts", "_request", "_size", "_status", "_streams", "error")
+
+    # Not set but in an async run: what is to be sent goes to the thread that waits for it (loop.py).
+    _outbox: Outbox
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -88,7 +92,7 @@ class Response:
             return self.write(str(data) if isinstance(data, str) else bytes(data))
         else:
             raise TypeError(f"write str or bytes to the response, not {type(data).__name__}")
-        if self._streams is None and self._size < HELD_BACK:
+        if self._streams is None and (self._size < HELD_BACK or hasattr(self, "_outbox")):
             self._parts.append(octets)
             self._size += len(octets)
         else:
@@ -113,13 +117,15 @@ class Response:
             self.headers["Content-Type"] = JSON
         self.write(text.encode())
 
-    def flush(self) -> None:
+    def flush(self) -> Any:
         """Send what there is, and stream from here on (chunked).
 
-        Blocks while the client does not read; raises ConnectionError where it is gone.
+        Blocks while the client does not read; raises ConnectionError where it is gone. In an async run `await` it: that
+        waits without stopping the others, until all has been sent.
         """
         if self._streams is None:
             self._begin()
+        return self._outbox.drained() if hasattr(self, "_outbox") else None
 
     def writable(self) -> bool:
         """Say that this file can be written."""
@@ -240,28 +246,30 @@ class Response:
         if body:
             self._stream(body, data)
         else:
-            connection.transmit(data)
+            self._transmit(data)
 
     def _stream(self, data: bytes, head: bytes = b"") -> None:
-        connection = self._request.connection
         if self._streams == 0 or not data:
             if head:
-                connection.transmit(head)
+                self._transmit(head)
             return
         self._size += len(data)
         if self._left is not None:
             if len(data) > self._left:
                 self.error = "the body is longer than its Content-Length"
-                connection.closing = True
+                self._request.connection.closing = True
                 data = data[: self._left]
             self._left -= len(data)
-        connection.transmit(head + (encode_chunk(data) if self._streams == 2 else data))
+        self._transmit(head + (encode_chunk(data) if self._streams == 2 else data))
+
+    def _transmit(self, data: bytes) -> None:
+        if not (hasattr(self, "_outbox") and self._outbox.take(data)):
+            self._request.connection.transmit(data)
 
     def _end(self) -> None:
         """Send the end of a response that streams."""
-        connection = self._request.connection
         if self._left:
             self.error = "the body is shorter than its Content-Length"
-            connection.closing = True
+            self._request.connection.closing = True
         elif self._streams == 2:
-            connection.transmit(LAST_CHUNK)
+            self._transmit(LAST_CHUNK)
