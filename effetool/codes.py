@@ -190,14 +190,20 @@ CODES: dict[str, Entry] = {
     "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),
     "E203": Entry(
         "a faulty template",
-        "A template is a directory of files that end in .jinja. They are rendered in a sandbox, and a name that is not given, a path "
-        "that leaves the directory, or a link is refused before anything is written.",
+        "A template is a set of files that end in .jinja. They are rendered in a sandbox, another's in a process with bounds on its "
+        "time and memory. A name that is not given, a path that leaves the directory or enters .git, a link, a submodule, or too "
+        "much of anything is refused before anything is written.",
     ),
     "E204": Entry("cannot write", "The system refused to write there. Nothing was left half-written."),
     "E205": Entry(
         "a template of several files",
         "The template has files beside its logic.py that the effe needs, so it cannot be written as one file: leave out the `.py` and "
         "it becomes a directory.",
+    ),
+    "E206": Entry(
+        "a template's repository",
+        "A template is fetched by git from git+https://, git+ssh:// or git+file://, at the tag, branch or commit after @. Nothing is "
+        "checked out and no hook runs. git's own words stand below the error: a wrong URL, a tag that is not there, no permission.",
     ),
     "E301": Entry("the port", "The port is taken or may not be used. `-port 0` takes a free one and says which."),
     "E304": Entry(

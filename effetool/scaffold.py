@@ -5,13 +5,16 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InfoError, ScaffoldError, UsageError
 from .info import check_name, check_version
 from .project import IGNORED
-from .render import conflicts, find_template, render_template, templates_root, write_all
+from .render import render_template, templates_root
+from .template import find_template
+from .writing import conflicts, write_all
 
 __all__ = ["DEBUG_PORT", "NewOptions", "Scaffold", "check_new_name", "new", "plan"]
 
@@ -35,7 +38,7 @@ class NewOptions:
 
     Attributes:
         target: `hello` makes a directory, `hello.py` one file, `.` fills the working directory.
-        template: the name of a template.
+        template: the name of a template, `./directory`, or `git+https://…@tag`.
         version: the version in INFO.
         doc: one line on the effe, the template's own when None.
         force: replace files that exist.
@@ -77,12 +80,12 @@ class Scaffold:
         return ""
 
 
-def plan(options: NewOptions) -> Scaffold:
-    """Render what `new` would write; writes nothing.
+def plan(options: NewOptions, say: Callable[[str], None] = lambda line: None) -> Scaffold:
+    """Render what `new` would write; writes nothing. `say` is told what takes time.
 
     Raises:
         UsageError: E115 for a name an effe cannot have, E116 for a version.
-        ScaffoldError: E201 files exist, E202 no such template, E203 a faulty template.
+        ScaffoldError: E201 files exist, E202 no such template, E203 a faulty template, E206 a repository.
     """
     target = options.target
     single = target.suffix == ".py"
@@ -97,7 +100,7 @@ def plan(options: NewOptions) -> Scaffold:
         check_version(options.version)
     except InfoError as error:
         raise UsageError(error.message, code=error.code, fix="--version 1.0") from None
-    template = find_template(options.template)
+    template = find_template(options.template, say)
     values = {
         "name": name,
         "version": options.version,
@@ -105,7 +108,7 @@ def plan(options: NewOptions) -> Scaffold:
         "module": name if single else "logic",
         "single": single,
     }
-    files = render_template(template.directory, values)
+    files = template.render(values)
     root = target
     if single:
         beside = [file for file in files if file.split("/")[0] not in ALONE]
@@ -125,13 +128,13 @@ def plan(options: NewOptions) -> Scaffold:
     return scaffold
 
 
-def new(options: NewOptions) -> Scaffold:
+def new(options: NewOptions, say: Callable[[str], None] = lambda line: None) -> Scaffold:
     """Write a new effe.
 
     Raises:
         as `plan`, and ScaffoldError E204 when the system refuses; nothing is left half-written.
     """
-    scaffold = plan(options)
+    scaffold = plan(options, say)
     write_all(scaffold.root, scaffold.files)
     return scaffold
 

@@ -13,6 +13,7 @@ packages=(
     apache2-utils   # tests/image: htpasswd for the registry
     openssl         # tests/image, tests/runtime: certificates
     haproxy         # tests/runtime: restarts that lose no request
+    git             # templates from a repository
     zsh             # tests/cli: completion
     fish            # tests/cli: completion
     curl      # the README's commands

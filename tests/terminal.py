@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pty
 import re
 import select
 import subprocess
-import termios
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,11 @@ __all__ = ["Terminal"]
 SECONDS = 60.0  # an answer that takes longer never comes, however busy the machine
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?<>=]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>])")
 
+# The terminal controls what runs on it: Ctrl-C, job control. Not by preexec_fn: the tests' own process has threads.
+CONTROLLING = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+
 
 class Terminal:
     """Run a command on a pseudo-terminal; a context manager that ends it."""
@@ -26,14 +30,13 @@ class Terminal:
     def __init__(self, command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str]) -> None:
         self._leader, follower = pty.openpty()
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-c", CONTROLLING, *command],
             cwd=cwd,
             env=environment,
             stdin=follower,
             stdout=follower,
             stderr=follower,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # its controlling terminal: Ctrl-C, job control
         )
         os.close(follower)
         self._shown = b""

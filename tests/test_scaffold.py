@@ -10,9 +10,9 @@ import pytest
 from effetool.contract import check_contract
 from effetool.errors import ScaffoldError, UsageError
 from effetool.info import read_info
-from effetool.render import list_templates
 from effetool.scaffold import NewOptions, new
 from effetool.source import read_source
+from effetool.template import list_templates
 
 NAMES = ["hello", "json", "model", "page", "sqlite", "stream", "webhook"]
 

@@ -18,7 +18,7 @@ from .options import Json, Quiet, Traceback, Verbose, reporting
 
 def complete_template(incomplete: str) -> list[tuple[str, str]]:
     """Return the template names that begin so, for the shell."""
-    from ..render import list_templates
+    from ..template import list_templates
 
     return [(t.name, t.description.partition(":")[0]) for t in list_templates() if t.name.startswith(incomplete)]
 
@@ -30,7 +30,12 @@ def new(
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option("--template", "-t", help="What to start from. [default: hello]", autocompletion=complete_template),
+        typer.Option(
+            "--template",
+            "-t",
+            help="A name, ./DIR or git+https://…@TAG. [default: hello]",
+            autocompletion=complete_template,
+        ),
     ] = None,
     version: Annotated[str, typer.Option("--version", help="The version in INFO.")] = "1.0",
     doc: Annotated[str | None, typer.Option("--doc", help="One line on what it does.", show_default=False)] = None,
@@ -61,7 +66,7 @@ def new(
             words += [flag for flag, on in (("--vscode", vscode), ("--force", force), ("-n", dry_run)) if on]
             console.write(f"same as:  {shlex.join(['effe-tool', 'new', name, *words])}")
         options = scaffold.NewOptions(Path(name), template or "hello", version, doc, force, vscode)
-        made = scaffold.plan(options) if dry_run else scaffold.new(options)
+        made = scaffold.plan(options, console.write) if dry_run else scaffold.new(options, console.write)
         path = made.path
         console.document({"path": str(path), "name": made.name, "files": list(made.files), "written": not dry_run})
         shown = {file: made.purpose(file) for file in made.files if not (made.single and file == path.name)}
@@ -84,8 +89,8 @@ def new(
 
 def _ask(console: Console, template: str | None) -> tuple[str, str]:
     """Ask for what was not given, until it is fit."""
-    from ..render import find_template, list_templates
     from ..scaffold import check_new_name
+    from ..template import find_template, list_templates
 
     name = _answer(console, "name", "hello", lambda text: check_new_name(Path(text).name.removesuffix(".py")))
     if template is None:
@@ -107,7 +112,7 @@ def _answer(console: Console, question: str, default: str, check: Callable[[str]
 
 
 def _list(console: Console) -> None:
-    from ..render import list_templates
+    from ..template import list_templates
 
     found = list_templates()
     console.document({"templates": [{"name": t.name, "description": t.description} for t in found]})

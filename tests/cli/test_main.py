@@ -230,7 +230,7 @@ def test_an_interrupt_ends_it(number: signal.Signals, code: int, environment: di
     """Ctrl-C is 130, kill is 143, neither shows a traceback."""
     script = (
         "import signal, sys; from effetool import cli, scaffold\n"
-        "def new(options): print('ready', flush=True); signal.pause()\n"
+        "def new(*given): print('ready', flush=True); signal.pause()\n"
         "scaffold.new = new\n"
         "sys.exit(cli.main(['new', 'hello']))"
     )

@@ -172,3 +172,21 @@ def test_nobody_is_asked_without_a_terminal(effe_tool, tmp_path, flags):
     made = effe_tool("new", *flags)
     assert made.returncode == 2 and "effe-tool new hello" in made.stdout + made.stderr
     assert tree(tmp_path) == []
+
+
+def test_a_template_of_ones_own(effe_tool, tmp_path):
+    """From a directory, by a path; a faulty one is E203 at its line, as JSON too, and nothing is written."""
+    (tmp_path / "mine").mkdir()
+    source = tmp_path / "mine/logic.py.jinja"
+    source.write_text(
+        'INFO = {"name": "{{ name }}", "version": "1"}\ndef run(context, error, response, request): ...\n'
+    )
+    assert effe_tool("new", "a", "-t", "./mine").returncode == 0
+    named = effe_tool("new", "b", "-t", "mine")
+    assert named.returncode == 1 and "fix: a directory is named by a path: -t ./mine" in named.stderr
+    source.write_text("\n{{ nmae }}\n")
+    faulty = effe_tool("new", "b", "-t", "./mine", "--json")
+    error = json.loads(faulty.stdout)["error"]
+    assert faulty.returncode == 1 and (error["code"], error["line"]) == ("E203", 2)
+    assert error["file"] == "mine/logic.py.jinja"
+    assert not (tmp_path / "b").exists()
