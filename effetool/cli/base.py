@@ -27,11 +27,11 @@ def base(
 ) -> None:
     """Make the small base that images stand on: Python and CA certificates, from Debian packages."""
     with reporting(quiet, verbose, json, traceback) as console:
-        from ..image.base import host_platform, make_base
-        from ..image.config import INDEX, MANIFEST, encode, index
+        from ..image.config import INDEX, MANIFEST, encode, host_platform, index
         from ..image.engines import find_engine
         from ..image.engines import load as load_into
         from ..image.layout import Built, save, write_archive
+        from ..image.small import make_base
         from ..image.store import Store
         from .image import platforms_of
 

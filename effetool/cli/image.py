@@ -57,7 +57,6 @@ def image(
         from ..errors import UsageError
         from ..image.base import resolve_base
         from ..image.build import build_image
-        from ..image.registry import fetch_into
         from ..image.store import Store
 
         artifacts = _find(paths or [Path()])
@@ -68,7 +67,7 @@ def image(
                 fix="name one .pex; --push registry.example/team/ takes all",
             )
         store = Store()
-        bases = resolve_base(store, base, platforms_of(platform), fetch_into(store), console.stage)
+        bases = resolve_base(store, base, platforms_of(platform), console.stage)
         documents = []
         for artifact in artifacts:
             began = time.perf_counter()
@@ -91,7 +90,7 @@ def _deliver(
     store: Store, made: Image, tags: list[str], output: Path | None, load: bool, push: str | None, console: Console
 ) -> dict[str, object]:
     """Bring an image where it was asked to be; to a file when nothing was."""
-    from ..image.base import host_platform
+    from ..image.config import host_platform
     from ..image.engines import find_engine
     from ..image.engines import load as load_into
     from ..image.layout import save, write_archive

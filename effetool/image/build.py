@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from ..artifact import Artifact
 from ..errors import ImageError, Place
 from .application import Application, Target, read_application
-from .base import Progress
 from .compiled import compile_entries, find_python
 from .config import INDEX, MANIFEST, Base, configuration, encode, index, manifest
 from .layer import Entry, Layer, write_layer
 from .layout import Built, Manifest
 from .reference import tag_of
+from .small import Progress
 from .store import Store
 
 __all__ = ["Image", "application_of", "build_image", "labels_of"]

@@ -6,6 +6,7 @@ The configuration has docker's `Healthcheck` besides (moby's image specification
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ __all__ = [
     "Platform",
     "configuration",
     "encode",
+    "host_platform",
     "index",
     "manifest",
     "parse_platform",
@@ -78,6 +80,11 @@ def parse_platform(text: str) -> Platform:
         raise ValueError(f"not a platform: {text!r}")
     known = {machine: name for name, machine in MACHINES.items()}
     return Platform(known.get(words[0], words[0]), words[1] if len(words) == 2 and words[0] != "arm64" else "")
+
+
+def host_platform() -> Platform:
+    """Return the platform of this machine's engine: Linux on this architecture, on macOS too."""
+    return parse_platform(platform.machine() or "amd64")
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,8 @@ def index(manifests: Sequence[tuple[Blob, Platform]], annotations: Mapping[str, 
 
 def encode(document: Mapping[str, object]) -> bytes:
     """Return a document's bytes: keys sorted, no spaces, so that equal ones have one digest."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    # Half a surrogate pair, which JSON's escapes can hold and UTF-8 cannot, becomes a question mark.
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def _history(base: Base) -> list[object]:

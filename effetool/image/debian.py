@@ -7,7 +7,6 @@ is checked by the archive's signatures as always. Packages are read with dpkg-de
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from ..errors import ImageError
 from .config import Platform
 from .rootfs import Package, paragraph, read_tar
 
-__all__ = ["available", "fetch"]
+__all__ = ["fetch"]
 
 SEEDS = ("libpython3-stdlib", "python3-minimal", "ca-certificates", "base-files")
 # Dependencies of those that serve scripts of packages, terminals, Kerberos for NIS, Berkeley databases: rootfs leaves
@@ -37,23 +36,12 @@ ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
 FIRST = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
-def available() -> bool:
-    """Tell whether this machine has the tools of Debian."""
-    return shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
-
-
 def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[list[Package], tuple[int, int]]:
     """Return the packages that make a Python for `platform`, and that Python's version.
 
     Raises:
-        ImageError: E408 when the tools are missing, or the archive does not answer or has no such packages.
+        ImageError: E408 when the archive does not answer or has no such packages.
     """
-    if not available():
-        raise ImageError(
-            "no apt-get and dpkg-deb here: a base is made from Debian packages",
-            code="E408",
-            fix="effe-tool image --base docker.io/library/python:3.13-slim …",
-        )
     architecture = ARCHITECTURES.get(platform.architecture, platform.architecture)
     with _private_apt(architecture) as apt:
         apt("apt-get", "update")

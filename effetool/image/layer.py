@@ -16,14 +16,16 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from .store import Blob, Store, Writer
 
-__all__ = ["Entry", "Layer", "compress", "epoch", "write_layer"]
+__all__ = ["Entry", "Layer", "compress", "epoch", "inflated", "write_layer"]
 
 # Part of every key: a change to how layers are written makes the kept ones useless.
 FORMAT = 1
+# Layers unpack to some three times their size; below the first number nobody minds.
+LEAST, RATIO = 256 << 20, 100
 LEVEL = 6  # 9 takes three times as long for one part in a hundred
 
 
@@ -115,6 +117,29 @@ def compress(store: Store, write: Callable[[IO[bytes]], object], *, about: str) 
             write(plain)  # type: ignore[arg-type]
         blob = packed.blob
     return Layer(blob, plain.blob.digest, about=about)
+
+
+class _Inflated:
+    """A file that reads as what another unpacks to, up to a bound."""
+
+    def __init__(self, file: IO[bytes], bound: int) -> None:
+        self.file = file
+        self.left = bound
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size if size >= 0 else self.left + 1)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError(f"it unpacks to more than {RATIO} times its size")
+        return data
+
+
+def inflated(file: IO[bytes], size: int) -> IO[bytes]:
+    """Return a reader of what the `size` bytes of gzip in `file` unpack to.
+
+    It raises ValueError where that is more than layers are: gzip makes a gigabyte of zeros one megabyte.
+    """
+    return cast("IO[bytes]", _Inflated(cast("IO[bytes]", gzip.GzipFile(fileobj=file)), max(LEAST, size * RATIO)))
 
 
 def _write_tar(file: IO[bytes], entries: list[Entry]) -> None:

@@ -10,8 +10,9 @@ import io
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,10 @@ from typing import IO, Protocol
 
 from ..errors import ImageError, Place
 from .config import INDEX, MANIFEST, Base, Platform, encode, manifest
-from .layer import Layer, compress, epoch
+from .layer import Layer, compress, epoch, inflated
 from .store import Blob, Store
 
-__all__ = ["Built", "Files", "Manifest", "import_layout", "open_files", "write_archive"]
+__all__ = ["Built", "Files", "Manifest", "import_layout", "open_files", "understood", "write_archive"]
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -35,6 +36,8 @@ LAYER_TYPES = {
 }
 # A document is held in memory; registries refuse manifests above 4 MiB too (distribution-spec).
 MAX_DOCUMENT = 4 << 20
+MAX_IMAGES = 200  # in one index; the largest have some twenty, and as many attestations
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -112,35 +115,45 @@ def _document(file: IO[bytes], name: str) -> bytes:
 
 
 @contextmanager
+def understood(name: str, place: Place | None = None, fix: str = "") -> Iterator[None]:
+    """Turn what goes wrong while somebody's documents and files are read into an error.
+
+    Raises:
+        ImageError: E403.
+    """
+    wrong = (OSError, tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError)
+    try:
+        yield
+    except (*wrong, zlib.error) as error:
+        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise ImageError(f"{name} is no image: {reason}", code="E403", place=place, fix=fix) from error
+
+
+@contextmanager
 def open_files(path: Path) -> Iterator[Files]:
-    """Open a layout directory, or a tar of one or of `docker save`.
+    """Open a layout directory, or a tar of one or of `docker save`, gzipped or not.
 
     Raises:
         ImageError: E403 when it is neither, or what is read from it inside the block is not what it should be.
     """
-    try:
+    import shutil
+    import tempfile
+
+    with (
+        understood(str(path), Place(path), f"podman save --format oci-archive -o {path.name} IMAGE"),
+        ExitStack() as stack,
+    ):
         if path.is_dir():
             yield _Directory(path)
-        else:
-            with tarfile.open(path) as tar:
-                yield _Tar(tar)
-    except (
-        OSError,
-        tarfile.TarError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        RecursionError,
-    ) as error:
-        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-        raise ImageError(
-            f"{path} is no image: {reason}",
-            code="E403",
-            place=Place(path),
-            fix=f"podman save --format oci-archive -o {path.name} IMAGE",
-        ) from error
+            return
+        file: IO[bytes] = stack.enter_context(path.open("rb"))
+        if file.read(2) == GZIP:
+            file.seek(0)
+            plain = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(inflated(file, path.stat().st_size), plain, 1 << 20)
+            file = plain
+        file.seek(0)
+        yield _Tar(stack.enter_context(tarfile.open(fileobj=file, mode="r:")))
 
 
 def import_layout(store: Store, files: Files) -> list[Manifest]:
@@ -150,7 +163,9 @@ def import_layout(store: Store, files: Files) -> list[Manifest]:
     except KeyError:
         return [_import_saved(store, files, image) for image in json.loads(files.read("manifest.json"))]
     found: list[Manifest] = []
-    for descriptor in _descriptors(files, top, deep=3):
+    for number, descriptor in enumerate(_descriptors(files, top, deep=3)):
+        if number == MAX_IMAGES:
+            raise ValueError(f"it has more than {MAX_IMAGES} images")
         blob = Blob(descriptor["digest"], int(descriptor["size"]))
         store.add(files.read(_blob(blob.digest)))
         _take(store, files, config_of(store, blob))
@@ -245,16 +260,11 @@ def _import_saved(store: Store, files: Files, image: Mapping[str, object]) -> Ma
 
 def _inflate(source: IO[bytes], target: IO[bytes]) -> None:
     """Copy a tar, unzipped if it is zipped."""
-    import gzip
     import shutil
 
-    head = source.read(2)
+    head, size = source.read(2), source.seek(0, io.SEEK_END)
     source.seek(0)
-    if head == b"\x1f\x8b":
-        with gzip.open(source) as plain:
-            shutil.copyfileobj(plain, target, 1 << 20)
-    else:
-        shutil.copyfileobj(source, target, 1 << 20)
+    shutil.copyfileobj(inflated(source, size) if head == GZIP else source, target, 1 << 20)
 
 
 def write_archive(

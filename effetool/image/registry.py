@@ -23,7 +23,7 @@ from email.message import Message
 from typing import IO
 
 from ..errors import ImageError
-from .config import Platform
+from .config import Platform, host_platform
 from .credentials import Credentials, find_credentials
 from .layout import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT, Manifest, config_of, load_manifest
 from .reference import HUB, Reference, parse_reference
@@ -308,8 +308,6 @@ def fetch_into(store: Store) -> Callable[[str, Sequence[Platform] | None], list[
     """
 
     def fetch(text: str, platforms: Sequence[Platform] | None) -> list[Manifest]:
-        from .base import host_platform
-
         reference = parse_reference(text)
         registry = Registry(reference)
         key = hashlib.sha256(str(reference).encode()).hexdigest()

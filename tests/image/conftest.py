@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from effetool.artifact import Artifact, read_artifact
-from effetool.image.base import host_platform, make_base
-from effetool.image.config import Base, Platform
+from effetool.image.config import Base, Platform, host_platform
 from effetool.image.layer import Entry, write_layer
+from effetool.image.small import make_base
 from effetool.image.store import Store
 from tests.parts import need
 
@@ -139,10 +139,9 @@ def bare(store: Store) -> Base:
     return bare_base(store, "amd64")
 
 
-def bare_base(store: Store, architecture: str) -> Base:
+def bare_base(store: Store, architecture: str, python: str = f"usr/bin/python3.{sys.version_info[1]}") -> Base:
     """Return a base with nothing but the name of an interpreter, of the version that runs the tests."""
     version = sys.version_info[:2]
-    python = f"usr/bin/python{version[0]}.{version[1]}"
     files = [Entry(python, data=architecture.encode(), mode=0o755), Entry("etc/ssl/cert.pem", data=b"")]
     layer = write_layer(store, files, about="bare")
     rootfs = {"type": "layers", "diff_ids": [layer.diff_id]}
