@@ -8,5 +8,4 @@ port      listening, and who does so already
 envfile   --env-file
 httpfile  saved requests; record writes them
 invoke    one request to a source, a file or a URL
-doctor    what is missing on this machine
 """

@@ -1,0 +1,46 @@
+"""`effe-tool doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import plain
+from .options import Json, Quiet, Traceback, Verbose, reporting
+
+STYLE = {"ok": "green", "note": "yellow", "broken": "red"}
+
+
+def doctor(
+    path: Annotated[
+        Path | None, typer.Argument(help="Whose effes to look at: a .py file or a directory.", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Look at what the tool needs on this machine, and at the effes here; exit 1 if something is broken."""
+    with reporting(quiet, verbose, json, traceback) as console:
+        from ..doctor import examine
+
+        found = []
+        for finding in examine(path):
+            found.append(finding)
+            if quiet and finding.state == "ok":
+                continue
+            code = f" [{finding.code}]" if finding.code else ""
+            state = console.styled(f"{finding.state:<6}", STYLE[finding.state])
+            console.result(f"{state}  {finding.kind:<8}  {plain(finding.message)}{code}")
+            if finding.place is not None and finding.place.line is not None:
+                console.result(f"{'':<18}at {plain(str(finding.place))}")
+            if finding.fix:
+                console.result(f"{'':<18}fix: {plain(finding.fix)}")
+        broken = sum(finding.state == "broken" for finding in found)
+        console.document({"findings": [finding.as_dict() for finding in found], "broken": broken})
+        if broken:
+            console.write(f"{broken} broken")
+            raise typer.Exit(1)
+        console.write("nothing is broken")
