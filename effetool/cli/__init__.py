@@ -23,7 +23,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "run": (),
     "image": ("docker", "d"),
     "base": (),
-    "deploy": (),
     "info": (),
     "inspect": (),
     "diff": (),

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from ..runtime.connection import Connection
 from ..runtime.errors import Disconnected, HTTPError
 from ..runtime.log import Log, escape
-from ..runtime.response import Response
+from ..runtime.response import respond
 from .fault import fault_of
 from .page import EVENTS, SAVE, write_fault
 
@@ -152,7 +152,7 @@ class Observed:
                 return original(connection, error, request, response, keep)
             fault = fault_of(error, "E308")
             self._tell("fault", fault=fault.as_dict())
-            answer = Response(request)
+            answer = respond(request)
             write_fault(fault, answer, request)
             connection._settle_body(request)
             return answer._whole(), answer, False

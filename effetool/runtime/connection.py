@@ -104,9 +104,10 @@ class Connection(Exchange, BaseHTTPRequestHandler):
     def converse(self, data: bytes, start: int, runner: Runner) -> None:
         """Answer the requests in `data`, one after the other; keep what is not a whole one."""
         end = len(data)
+        text = data.decode("latin-1")
         while start < end:
             try:
-                request = parse_head(data, start, self.server.limits, Request)
+                request = parse_head(text, start, self.server.limits, Request)
             except HTTPError as error:
                 self.refuse(error, runner)
                 return
@@ -115,7 +116,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 self.deadline = self.server.now + self.server.header_timeout
                 break
             request.connection = self
-            request._headers = request._body = request._query = request._id = request._path = request.incoming = None
+            request._headers = request._body = request._query = request._id = request.incoming = None
             request.begun = request.abandoned = False
             start = request.end
             if request.close:
@@ -131,6 +132,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 return
             if self.buffer:  # the run has read its body from the connection, and a bit more
                 data, self.buffer = self.buffer, b""
+                text = data.decode("latin-1")
                 start, end = 0, len(data)
         if self.state or not self.watched:
             self.park(IDLE, READ)

@@ -9,7 +9,8 @@ from time import monotonic
 from .errors import Disconnected, HTTPError
 from .reply import CONTINUE, REASONS, TEXT
 from .request import Request
-from .response import Response
+from .response import Response, respond
+from .stats import QUICK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ class Exchange:
         server = self.server
         if server.slow and runner.leading:
             runner.expect_slow(self, request)
-        response = Response(request)
+        response = respond(request)
         slot = runner.slot
         if runner.leading:
             slot.append(request)
         else:
             runner.outside(self, request)
+        keep = True
         try:
             lease = server.idle.pop()
         except IndexError:
@@ -58,15 +60,15 @@ class Exchange:
             if found is None:
                 return self._queue(request, runner)
             lease = found
-        keep = lease.pooled
+            keep = lease.pooled
         data: bytes | None
+        incoming = request.incoming
         try:
             result = server.run(lease.context, lease.error, response, request)
-            incoming = request.incoming
             if result is None and response._streams is None and (incoming is None or incoming.complete):
                 data = response._whole()
             else:
-                data, keep = self._unusual(result, request, response, keep)
+                data, response, keep = self._unusual(result, request, response, keep)
         except BaseException as error:
             data, response, keep = self._failed(error, request, response, keep)
         try:
@@ -91,11 +93,17 @@ class Exchange:
                 sent = len(data)
             if sent != len(data):
                 self.out = memoryview(data)[sent:]
-        runner.counts.observe(response._status, now - runner.mark)
-        if server.access or response.error:
-            self._report(request, response, now - runner.mark)
+        took = now - runner.mark
         runner.mark = now
-        if request.incoming is not None and not request.incoming.complete:
+        if took < QUICK and response._status == 200:
+            counts = runner.counts
+            counts.quick += 1
+            counts.seconds += took
+        else:
+            runner.counts.observe(response._status, took)
+        if server.access or response.error:
+            self._report(request, response, took)
+        if incoming is not None and not incoming.complete:
             self.current = request
             return False
         if self.closing or self.out is not None or self.gone:
@@ -104,7 +112,9 @@ class Exchange:
         self.deadline = now + server.idle_timeout
         return True
 
-    def _unusual(self, result: Any, request: Request, response: Response, keep: bool) -> tuple[bytes | None, bool]:
+    def _unusual(
+        self, result: Any, request: Request, response: Response, keep: bool
+    ) -> tuple[bytes | None, Response, bool]:
         """Finish what is not the usual case: a returned error, a wrong return, a response that streams."""
         log = self.server.log
         if isinstance(result, BaseException):
@@ -116,15 +126,15 @@ class Exchange:
             error = TypeError(f"run() returned {type(result).__name__}; write the body to `response` instead")
             log.critical("run() returned a value", exc=error, request_id=request.id)
             if response._streams is None:
-                response.__init__(request)  # type: ignore[misc]
-                return self._plain(request, response, 500, ""), keep
+                response = respond(request)
+                return self._plain(request, response, 500, ""), response, keep
             self._cut()
-            return None, keep
+            return None, response, keep
         if response._streams is None:
             self._settle_body(request)
-            return response._whole(), keep
+            return response._whole(), response, keep
         response._end()
-        return None, keep
+        return None, response, keep
 
     def _failed(
         self, error: BaseException, request: Request, response: Response, keep: bool
@@ -136,7 +146,7 @@ class Exchange:
             if begun:
                 self._cut()
                 return None, response, keep
-            response = Response(request)
+            response = respond(request)
             for name, value in (error.headers or {}).items():
                 response.headers[name] = value
             return self._plain(request, response, error.status, error.message), response, keep
@@ -144,14 +154,14 @@ class Exchange:
             if begun or self.gone:
                 self._cut()
                 return None, response, False
-            response = Response(request)
+            response = respond(request)
             self.closing = True
             return self._plain(request, response, 400, "the request ended early"), response, keep
         server.log.critical("run() failed", exc=error, request_id=request.id)
         if begun:
             self._cut()
             return None, response, False
-        response = Response(request)
+        response = respond(request)
         return self._plain(request, response, 500, ""), response, False
 
     def _plain(self, request: Request, response: Response, status: int, message: str) -> bytes:

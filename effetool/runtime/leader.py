@@ -45,7 +45,7 @@ class Runner:
         self.counts = server.stats.counts()
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.key: bytes | None = None
+        self.key: str | None = None
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError where the system has none left."""
@@ -242,11 +242,11 @@ class Monitor:
                 slow[key] = SLOW
 
 
-def target_key(request: Request) -> bytes:
+def target_key(request: Request) -> str:
     """Name what is expected to take the same time: the method and the first segment of the path."""
-    target = request._target
-    end = target.find(b"/", 1)
-    query = target.find(b"?")
+    target = request.target
+    end = target.find("/", 1)
+    query = target.find("?")
     if query >= 0 and (end < 0 or query < end):
         end = query
-    return request._method + (target if end < 0 else target[:end])
+    return request.method + (target if end < 0 else target[:end])

@@ -66,7 +66,6 @@ class Pool:
         Never raises: a failed start becomes a lease with an error, which `run` is told.
         """
         lease = Lease(None, None, False)
-        lease.stopped = True  # what has not started is not stopped
         with self._lock:
             if self.idle:
                 try:
@@ -85,13 +84,8 @@ class Pool:
             lease.error = error
         except BaseException as error:
             lease.error = error
-            return lease
-        with self._lock:
-            lease.stopped = False
-            if lease in self._live:
-                return lease
-        self.retire(lease)  # `close` came in the middle of it, and could not
-        return None
+            lease.stopped = True  # nothing was started, so nothing is stopped
+        return lease
 
     def give(self, lease: Lease) -> None:
         """Take a context back after a run that left it whole."""
@@ -106,9 +100,8 @@ class Pool:
         with self._lock:
             first = not lease.stopped
             lease.stopped = True
-            if lease in self._live:
-                self._live.remove(lease)
-                self.dropped += 1
+            self._live.discard(lease)
+            self.dropped += 1
         if first:
             try:
                 self._effe.stop(lease.context)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-from urllib.parse import unquote
 
 from .errors import HTTPError
 from .headers import Headers
@@ -26,12 +25,14 @@ _ID = re.compile(r"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").sea
 class Request(Head):
     """One request.
 
-    Made once its head is complete and valid. `body` is a file of bytes that ends where the body ends.
+    Made once its head is complete and valid. `method` and `target` (str) are as they were sent: methods are
+    case-sensitive (RFC 9110 9.1), the target is not decoded and has the query in it. `path` is the target's path,
+    percent-decoded as UTF-8. `body` is a file of bytes that ends where the body ends.
     """
 
     # Made by wire.parse_head, prepared by Connection.converse.
     __slots__ = (
-        "_body", "_headers", "_id", "_path", "_query", "abandoned", "begun", "connection", "incoming",
+        "_body", "_headers", "_id", "_query", "abandoned", "begun", "connection", "incoming",
     )  # fmt: skip
 
     connection: Connection
@@ -43,39 +44,11 @@ class Request(Head):
     _body: BinaryIO | None
     _query: Query | None
     _id: str | None
-    _path: str | None
-
-    @property
-    def method(self) -> str:
-        """The method, as it was sent (methods are case-sensitive, RFC 9110 9.1)."""
-        return self._method.decode("ascii")
-
-    @property
-    def target(self) -> str:
-        """The request-target as it was sent: not decoded, the query in it."""
-        return self._target.decode("latin-1")
-
-    @property
-    def path(self) -> str:
-        """The path, percent-decoded as UTF-8; `target` has the raw one."""
-        path = self._path
-        if path is None:
-            raw = self._target
-            if raw[0] != 47:
-                split = split_absolute(raw)
-                raw = split[1] if split else raw
-            path = raw.decode("latin-1")
-            if "?" in path:
-                path = path[: path.index("?")]
-            if "%" in path or not path.isascii():
-                path = unquote(path.encode("latin-1").decode("utf-8", "surrogateescape"), errors="replace")
-            self._path = path
-        return path
 
     @property
     def query_string(self) -> str:
         """What follows the first `?` of the target, not decoded."""
-        return self._target.decode("latin-1").partition("?")[2]
+        return self.target.partition("?")[2]
 
     @property
     def query(self) -> Query:
@@ -83,7 +56,7 @@ class Request(Head):
         if self._query is None:
             from .query import parse
 
-            self._query = parse(self._target.partition(b"?")[2])
+            self._query = parse(self.target.partition("?")[2].encode("latin-1"))
         return self._query
 
     @property
@@ -91,14 +64,14 @@ class Request(Head):
         """The header fields."""
         if self._headers is None:
             fields = []
-            for line in self._block.decode("latin-1").split("\r\n")[1:-1]:
+            for line in self._block.split("\r\n")[1:-1]:
                 name, _, value = line.partition(":")
                 fields.append((name.lower(), name, value.strip(" \t")))
-            if self._target[0] != 47:
-                split = split_absolute(self._target)
+            if self.target[0] != "/":
+                split = split_absolute(self.target)
                 if split:  # RFC 9112 3.2.2: its authority replaces Host
                     fields = [field for field in fields if field[0] != "host"]
-                    fields.insert(0, ("host", "Host", split[0].decode("latin-1")))
+                    fields.insert(0, ("host", "Host", split[0]))
             self._headers = Headers(fields)
         return self._headers
 
@@ -139,7 +112,7 @@ class Request(Head):
     @property
     def version(self) -> str:
         """`HTTP/1.1` or `HTTP/1.0`."""
-        return "HTTP/1." + self._minor.decode("ascii")
+        return "HTTP/1." + self._minor
 
     @property
     def id(self) -> str:
@@ -150,7 +123,7 @@ class Request(Head):
                 self._id = os.urandom(8).hex()
             else:
                 start, end = found.span(1)
-                self._id = self._block[start:end].decode("ascii")
+                self._id = self._block[start:end]
         return self._id
 
     def __repr__(self) -> str:

@@ -80,7 +80,7 @@ class Server(HTTPServer):
         self.lock = threading.Lock()
         self.sources: dict[int, Any] = {}
         self.waiting: deque[Request] = deque()
-        self.slow: dict[bytes, int] = {}
+        self.slow: dict[str, int] = {}
         self.pending = 0
         self.draining = False
         self.ended = False

@@ -13,6 +13,7 @@ The law of this module
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from .errors import HTTPError
 
@@ -22,25 +23,34 @@ if TYPE_CHECKING:
 
     H = TypeVar("H", bound="Head")
 
-# RFC 9110 5.6.2 token · RFC 9112 3.2 target (no control, no space; octets above 0x7f are opaque) · RFC 9110 5.5 value
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_LINE = rb"(" + _TOKEN + rb") ([!-~\x80-\xff]+) HTTP/1\.([0-9])"
-_FIELD = _TOKEN + rb":[\t -~\x80-\xff]*\r\n"
-_HEAD = re.compile(_LINE + rb"(\r\n(?:" + _FIELD + rb")*)\r\n").match
-_BEGUN = re.compile(_LINE + rb"\r\n(?:" + _FIELD + rb")*").match
-_REQUEST_LINE = re.compile(_LINE + rb"\r\n").match
-_LINE_BEGUN = re.compile(_TOKEN + rb"|\r\Z").match
-_OTHER_VERSION = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
-_ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)(?:#.*)?\Z", re.I | re.S).match
+# RFC 9110 5.6.2 a name is a token · RFC 9112 3.2 target (no control, no space; octets above 0x7f are opaque) ·
+# RFC 9110 5.5 value
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_LINE = r"(" + _NAME + r") ([!-~\x80-\xff]+) HTTP/1\.([0-9])"
+_FIELD = _NAME + r":[\t -~\x80-\xff]*\r\n"
+# The usual head: origin-form, HTTP/1.1, Host first and plain, no field that changes how the message is framed but
+# Content-Length. One match, and nothing is left to check. Whatever else is a head at all matches _HEAD.
+_FRAMING = r"[cCtTeEhH](?i:onnection(?!:[ \t]*keep-alive[ \t]*\r)|ransfer-encoding|xpect|ost):"
+_USUAL = re.compile(
+    r"(" + _NAME + r") (/[!-$&->@-~]*)([?%\x80-\xff][!-~\x80-\xff]*)? HTTP/1\.1"
+    r"(\r\n[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n(?:(?!" + _FRAMING + r")" + _FIELD + r")*)\r\n",
+    re.ASCII,
+).match
+_HEAD = re.compile(_LINE + r"(\r\n(?:" + _FIELD + r")*)\r\n").match
+_BEGUN = re.compile(_LINE + r"\r\n(?:" + _FIELD + r")*").match
+_REQUEST_LINE = re.compile(_LINE + r"\r\n").match
+_LINE_BEGUN = re.compile(_NAME + r"|\r\Z").match
+_OTHER_VERSION = re.compile(_NAME + r" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)(?:#.*)?\Z", re.I | re.S | re.A).match
 # RFC 9110 7.2 and RFC 3986 3.2.2: a name, an IPv4 address or a bracketed literal, then perhaps a port; empty is legal.
 _AUTHORITY = r"(?:\[[0-9a-f:.v_~!$&'()*+,;=%-]*\]|[0-9a-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?"
 _HOST = re.compile(r"\nhost:[ \t]*" + _AUTHORITY + r"[ \t]*\r").search
-_IS_AUTHORITY = re.compile(_AUTHORITY.encode() + rb"\Z", re.I).match
+_IS_AUTHORITY = re.compile(_AUTHORITY + r"\Z", re.I | re.A).match
 _LENGTH = re.compile(r"\ncontent-length:[ \t]*([0-9]+)[ \t]*\r").search
 _CODINGS = re.compile(r"\ntransfer-encoding:[ \t]*([^\r]*?)[ \t]*\r").search
 _CONNECTION = re.compile(r"\nconnection:([^\r]*)\r").findall
 _EXPECT = re.compile(r"\nexpect:[ \t]*([^\r]*?)[ \t]*\r").search
-_FOLD = re.compile(rb"\r\n[ \t]")
+_FOLD = re.compile(r"\r\n[ \t]")
 
 # A chunk-size line: 16 hex digits and an extension nobody uses (CVE-2023-39326: extensions are free traffic).
 MAX_CHUNK_LINE = 1024
@@ -73,128 +83,170 @@ class Limits:
 class Head:
     """A valid request head.
 
-    `_low` is the field block in lower case, as str: looking for a name in a str costs a fifth of what it does in bytes.
-    `length` is the body's (CHUNKED: the chunks tell), `end` where it begins, `close` whether the client asked to close,
-    `expects` whether it waits for 100 (Continue).
+    `method`, `target` and `path` are what the author sees; `_block` is the field block, from the CRLF before it, and
+    `_low` the same in lower case. `length` is the body's (CHUNKED: the chunks tell), `end` where it begins, `close`
+    whether the client asked to close, `expects` whether it waits for 100 (Continue). `usual`: nothing in it asks for
+    more than a plain answer (it is no HEAD, does not close, brings no X-Request-ID).
     """
 
-    __slots__ = ("_block", "_low", "_method", "_minor", "_target", "close", "end", "expects", "length")
+    __slots__ = (
+        "_block", "_low", "_minor", "close", "end", "expects", "length", "method", "path", "target", "usual",
+    )  # fmt: skip
 
-    _method: bytes
-    _target: bytes
-    _minor: bytes
-    _block: bytes
+    method: str
+    target: str
+    path: str
+    _minor: str
+    _block: str
     _low: str
     end: int
     length: int
     close: bool
     expects: bool
+    usual: bool
 
 
 _new = object.__new__
 
 
-def parse_head(data: bytes, start: int, limits: Limits, kind: type[H]) -> H | None:
-    """Read one request head at `start` into a new `kind`; None where bytes are missing yet.
+def parse_head(text: str, start: int, limits: Limits, kind: type[H]) -> H | None:
+    """Read one request head at `start` into a new `kind`; None where octets are missing yet.
 
+    `text` is what came, an octet a character (latin-1): Python's regular expressions and searches are faster on str.
     Raises HTTPError with the status for the client; then the connection must be closed, for nobody can say where the
     next request begins.
     """
-    match = _HEAD(data, start)
+    match = _USUAL(text, start)
     if match is None:
-        return _incomplete(data, start, limits, kind)
+        return _parse_any(text, start, limits, kind)
     head = _new(kind)  # its __init__ would be a call more for each request
-    method, target, minor, block = match.groups()
-    head._method = method
-    head._target = target
+    head.method, path, rest, block = match.groups()
+    head.end = end = match.end()
+    if end - start > limits.small:
+        limits.check(end - start, len(path) + len(rest or ""), block.count("\n") - 1)
+    if rest is None:
+        head.target = head.path = path
+    else:
+        head.target = path + rest
+        head.path = path if rest[0] == "?" else decode_path(path + rest)
+    head._minor = "1"
+    head._block = block
+    head._low = low = block.lower()
+    head.length = _body_length(low, "1") if "\ncontent-length:" in low else 0
+    head.close = head.expects = False
+    head.usual = "\nx-request-id:" not in low and head.method != "HEAD"
+    return head
+
+
+def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None:
+    """Read a head of any legal shape."""
+    match = _HEAD(text, start)
+    if match is None:
+        return _incomplete(text, start, limits, kind)
+    head = _new(kind)
+    head.method, target, minor, block = match.groups()
+    head.target = target
     head._minor = minor
     head._block = block
     head.end = end = match.end()
     if end - start > limits.small:
-        limits.check(end - start, len(target), block.count(b"\n") - 1)
-    head._low = low = block.decode("latin-1").lower()
+        limits.check(end - start, len(target), block.count("\n") - 1)
+    head._low = low = block.lower()
     # RFC 9112 3.2: a request of HTTP/1.1 has exactly one Host, a valid one. HTTP/1.0 may have none.
     hosts = low.count("\nhost:")
-    if (hosts != 1 or _HOST(low) is None) and (hosts or minor != b"0"):
+    if (hosts != 1 or _HOST(low) is None) and (hosts or minor != "0"):
         raise HTTPError(400, "exactly one valid Host is required")
-    if target[0] != 47:  # "/"
-        _check_target(method, target)
+    if target[0] != "/":
+        _check_target(head.method, target)
+    head.path = decode_path(target)
     head.expects = False
     if "\ncontent-length:" in low or "\ntransfer-encoding:" in low:
         head.length = _body_length(low, minor)
-        if "\nexpect:" in low and head.length and minor != b"0":
+        if "\nexpect:" in low and head.length and minor != "0":
             found = _EXPECT(low)
             head.expects = found is not None and found[1] == "100-continue"
     else:
         head.length = 0
-    head.close = minor == b"0" or ("\nconnection:" in low and _closes(low))
+    head.close = minor == "0" or ("\nconnection:" in low and _closes(low))
+    head.usual = not head.close and "\nx-request-id:" not in low and head.method != "HEAD"
     return head
 
 
-def _incomplete(data: bytes, start: int, limits: Limits, kind: type[H]) -> H | None:
-    """Decide between waiting for more and refusing, as early as the bytes allow."""
+def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | None:
+    """Decide between waiting for more and refusing, as early as the octets allow."""
     # RFC 9112 2.2: an empty line before the request-line is ignored. One; a flood of them is no request.
-    if data.startswith(b"\r\n", start):
-        if data.startswith(b"\r\n", start + 2):
+    if text.startswith("\r\n", start):
+        if text.startswith("\r\n", start + 2):
             raise HTTPError(400, "a request begins with its request-line")
-        return parse_head(data, start + 2, limits, kind) if len(data) > start + 2 else None
-    size = len(data) - start
+        return parse_head(text, start + 2, limits, kind) if len(text) > start + 2 else None
+    size = len(text) - start
     if size > limits.small:
-        line = data.find(b"\n", start)
-        blank = data.find(b" ", start)
-        target = 0 if blank < 0 else (len(data) if line < 0 else line) - blank - 12  # " HTTP/1.1" and its CR
-        limits.check(size, target, data.count(b"\n", start) - 1)
-    newline = data.rfind(b"\n", start)
+        line = text.find("\n", start)
+        blank = text.find(" ", start)
+        target = 0 if blank < 0 else (len(text) if line < 0 else line) - blank - 12  # " HTTP/1.1" and its CR
+        limits.check(size, target, text.count("\n", start) - 1)
+    newline = text.rfind("\n", start)
     if newline < 0:
         # Nothing to check yet but what can never become a method (a TLS hello, say).
-        if size and _LINE_BEGUN(data[start : start + 1]) is None:
+        if size and _LINE_BEGUN(text[start : start + 1]) is None:
             raise HTTPError(400, "a request begins with its method")
         return None
-    begun = _BEGUN(data, start)
-    if begun is not None and begun.end() == newline + 1 and not data.startswith(b"\r\n", begun.end()):
+    begun = _BEGUN(text, start)
+    if begun is not None and begun.end() == newline + 1 and not text.startswith("\r\n", begun.end()):
         # What follows the last line end is the start of a field line, or the CR of the end.
-        tail = data[newline + 1 : newline + 2]
+        tail = text[newline + 1 : newline + 2]
         if not tail or _LINE_BEGUN(tail) is not None:
             return None
-    if _REQUEST_LINE(data, start) is None:
-        if _OTHER_VERSION(data, start) is not None:
+    if _REQUEST_LINE(text, start) is None:
+        if _OTHER_VERSION(text, start) is not None:
             raise HTTPError(505, "HTTP/1.1 is spoken here")
         raise HTTPError(400, "malformed request line")
-    if _FOLD.search(data, start):
+    if _FOLD.search(text, start):
         raise HTTPError(400, "folded header field")
     raise HTTPError(400, "malformed header field")
 
 
-def _check_target(method: bytes, target: bytes) -> None:
+def _check_target(method: str, target: str) -> None:
     """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here."""
-    if method == b"CONNECT":
+    if method == "CONNECT":
         raise HTTPError(501, "CONNECT is not served")
-    if target == b"*":
-        if method != b"OPTIONS":
+    if target == "*":
+        if method != "OPTIONS":
             raise HTTPError(400, "`*` is a target of OPTIONS only")
         return
     found = _ABSOLUTE(target)
-    if found is None or not found[1] or b"@" in found[1] or not _IS_AUTHORITY(found[1]):
+    if found is None or not found[1] or "@" in found[1] or not _IS_AUTHORITY(found[1]):
         raise HTTPError(400, "malformed request target")
 
 
-def split_absolute(target: bytes) -> tuple[bytes, bytes] | None:
+def split_absolute(target: str) -> tuple[str, str] | None:
     """Split an absolute-form target in authority and origin-form; None for the other forms (RFC 9112 3.2.2)."""
     found = _ABSOLUTE(target)
     if found is None:
         return None
     origin = found[2]
-    return found[1], origin if origin.startswith(b"/") else b"/" + origin
+    return found[1], origin if origin.startswith("/") else "/" + origin
 
 
-def _body_length(low: str, minor: bytes) -> int:
+def decode_path(target: str) -> str:
+    """Return the target's path, percent-decoded as UTF-8."""
+    if target[0] != "/":
+        split = split_absolute(target)
+        target = split[1] if split else target
+    path = target.partition("?")[0]
+    if "%" in path or not path.isascii():
+        return unquote(path.encode("latin-1").decode("utf-8", "surrogateescape"), errors="replace")
+    return path
+
+
+def _body_length(low: str, minor: str) -> int:
     """RFC 9112 6.3, the strict reading: CHUNKED, or the one Content-Length."""
     codings = low.count("\ntransfer-encoding:")
     lengths = low.count("\ncontent-length:")
     if codings:
         if lengths:
             raise HTTPError(400, "both Content-Length and Transfer-Encoding")
-        if minor == b"0":
+        if minor == "0":
             raise HTTPError(400, "Transfer-Encoding in a request of HTTP/1.0")
         found = _CODINGS(low)
         if codings != 1 or found is None or not found[1]:
@@ -300,5 +352,5 @@ class Chunks:
 _EXTENSION = rb"(?:;[\t -~\x80-\xff]*)?"
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,16})(" + _EXTENSION + rb")\r\n").match
 _CHUNK_BEGUN = re.compile(rb"(?:0*[0-9a-fA-F]{0,16}|[0-9a-fA-F]{1,16}" + _EXTENSION + rb")\r?")
-_FIELD_LINE = re.compile(_FIELD).match
-_FIELD_BEGUN = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t -~\x80-\xff]*)?)?\r?")
+_FIELD_LINE = re.compile(_FIELD.encode("latin-1")).match
+_FIELD_BEGUN = re.compile(rb"(?:" + _NAME.encode() + rb"(?::[\t -~\x80-\xff]*)?)?\r?")

@@ -34,15 +34,14 @@ def environment(number: int, sockets: list[list[socket.socket]], control: socket
 
 def work(settings: Settings, known: Info, log: Log) -> int:
     """Serve until the parent ends it, or ends; return the exit code."""
+    number, descriptors, control = os.environ.pop(VARIABLE).split(":")
     try:
-        number, descriptors, control = os.environ.pop(VARIABLE).split(":")
         sockets = [[_adopt(int(one)) for one in group.split(",")] for group in descriptors.split("/")]
         parent = _adopt(int(control))
-        ours = sockets[int(number)]
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError):
         return failed(log, f"{VARIABLE} is for the parent of -workers to set")
     signals = Signals(*HEARD)
-    process = Process(settings, known, log, ours)
+    process = Process(settings, known, log, sockets[int(number)])
     code = process.prepare()
     if code:
         return code

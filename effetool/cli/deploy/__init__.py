@@ -6,11 +6,11 @@ from importlib import import_module
 
 import typer
 
-TARGETS = ("haproxy",)
+TARGETS: tuple[str, ...] = ()
 
 deploy = typer.Typer(
     help="Print the configuration of what runs effes, from their INFO.",
-    suggest_commands=False,
+    no_args_is_help=True,
     rich_markup_mode=None,
 )
 for target in TARGETS:
