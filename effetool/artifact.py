@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import BuildError, EffeToolError, Place
 from .info import Info, parse_info
 
-__all__ = ["BUILD_RECORD", "Artifact", "read_artifact", "read_file"]
+__all__ = ["BUILD_RECORD", "Artifact", "compiled_for", "read_artifact", "read_file"]
 
 # The artefact's own record: what it was made from and by which versions. Written by the builder, read here.
 BUILD_RECORD = "__effe__/build.json"
@@ -60,6 +60,7 @@ def read_artifact(path: Path) -> Artifact:
         BuildError: E131 when it cannot be read or is no artefact of effe-tool.
     """
     import zipfile
+    import zlib
 
     try:
         with path.open("rb") as file:
@@ -80,19 +81,34 @@ def read_artifact(path: Path) -> Artifact:
         raise BuildError(
             f"{path} was not built by effe-tool", code="E131", place=Place(path), fix="effe-tool build"
         ) from error
-    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, RecursionError) as error:
-        raise BuildError(
-            f"{path} is no .pex of effe-tool: {error}", code="E131", place=Place(path), fix="effe-tool build"
-        ) from error
+    except (ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, RecursionError) as error:
+        raise _damaged(path, f"{path} is no .pex of effe-tool: {error}") from error
     return Artifact(path, parse_info(facts["info"], Place(path)), digest, size, facts)
 
 
-def read_file(artifact: Artifact, name: str) -> bytes | None:
-    """Return the content of one file inside the artefact, None when there is none of that name."""
-    import zipfile
+def _damaged(path: Path, why: str) -> BuildError:
+    return BuildError(why, code="E131", place=Place(path), fix="effe-tool build")
 
-    with zipfile.ZipFile(artifact.path) as archive:
-        try:
+
+def read_file(artifact: Artifact, name: str) -> bytes | None:
+    """Return the content of one file inside the artefact, None when there is none of that name.
+
+    Raises:
+        BuildError: E131 when it is damaged.
+    """
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(artifact.path) as archive:
             return archive.read(name)
-        except KeyError:
-            return None
+    except KeyError:
+        return None
+    except (zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise _damaged(artifact.path, f"{artifact.path}: {name} in it is damaged: {error}") from error
+
+
+def compiled_for(record: Mapping[str, object]) -> list[str]:
+    """Return the Pythons that an artefact was compiled for, such as "3.11"."""
+    found = record.get("compiled")
+    return [str(one) for one in found] if isinstance(found, list) else []

@@ -110,6 +110,10 @@ CODES: dict[str, Entry] = {
         "A .pex is unpacked on file systems of every kind: names that differ only in case, that Windows reserves or that hold control "
         "characters are refused, and so are the names that the .pex itself uses, such as effetool or __main__.py.",
     ),
+    "E133": Entry(
+        "it cannot be made again here",
+        "`effe-tool verify` builds an artefact once more and compares. That needs the version of effe-tool and of pex that made it, for one with dependencies the same minor version of Python too, and every Python it was compiled for. The artefact says which; `effe-tool inspect` shows them.",
+    ),
     "E134": Entry(
         "too large",
         "Python imports from archives of less than 4 GiB and 65,536 files. Keep large data beside the .pex, or fetch it in init().",

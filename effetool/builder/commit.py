@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["clean_commit"]
+__all__ = ["clean_commit", "is_of_commit"]
 
 TIMEOUT = 10
 
@@ -49,3 +49,19 @@ def clean_commit(root: Path, files: Iterable[Path]) -> str | None:
         return None
     ours = {str(path.resolve().relative_to(top)) for path in files if path.resolve().is_relative_to(top)}
     return None if changed & ours else commit
+
+
+def is_of_commit(root: Path, commit: str, files: Iterable[Path]) -> bool | None:
+    """Tell whether `files` are as that commit has them, None where git or the commit is not there to tell."""
+    import subprocess
+
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(root), "diff", "--quiet", "--no-ext-diff"]
+    command += ["--no-textconv", commit, "--", *(str(path.resolve()) for path in files)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=TIMEOUT,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"}, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {0: True, 1: False}.get(done.returncode)

@@ -55,6 +55,10 @@ class Wishes(Protocol):
     def offline(self) -> bool:
         """`--offline`: no network."""
 
+    @property
+    def answer(self) -> Path | None:
+        """The lock that answers the declaration, instead of one beside the effe."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Case:
@@ -104,7 +108,7 @@ def resolve(
         return Resolution(declaration, (), targets, narrow(wanted, served), "", "none", why, fresh=True)
     index = read_index()
     case = _Case(project, declaration, wanted, targets, open_ended, index, wishes.offline, resolver, progress)
-    beside = None if lock else find_lock(project)
+    beside = None if lock else wishes.answer or find_lock(project)
     key = question_key(declaration, beside, wanted, targets, index, wishes.locked)
     if not wishes.lock and (kept := recall(key, declaration)) is not None:
         return kept

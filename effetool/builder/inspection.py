@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..artifact import Artifact, read_artifact, read_file
+from ..artifact import Artifact, compiled_for, read_artifact, read_file
 from .sbom import LOCK, SBOM
 
 __all__ = ["Inspection", "Part", "inspect"]
@@ -58,8 +58,9 @@ class Inspection:
     def origin(self) -> dict[str, str]:
         """What it was made from and with: source digest, commit, tool, pex, Python."""
         facts = self.artifact.facts
-        keys = ("source", "commit", "tool", "pex", "python")
-        return {key: str(facts[key]) for key in keys if facts.get(key) is not None}
+        keys = ("source", "commit", "epoch", "tool", "pex", "python")
+        found = {key: str(facts[key]) for key in keys if facts.get(key) is not None}
+        return {**found, "compiled": " ".join(compiled_for(facts))}
 
     def as_dict(self) -> dict[str, object]:
         """Return it as the `--json` document holds it."""

@@ -52,7 +52,7 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
         if options.check:
             from .reproduce import build_again
 
-            build_again(prepared.project, options, temporary.read_bytes())
+            build_again(prepared, options, temporary)
             clock.step("check", "", "built twice, the same bytes")
         _replace(temporary, prepared.target)
     cache.put("made", prepared.inputs, digest.encode())

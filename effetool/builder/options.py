@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,9 @@ class Options:
         jobs: how many effes are built at once, None for the number of cores.
         max_start: milliseconds that `-info` may take, None for no limit.
         max_size: bytes that the artefact may have, None for no limit.
+        record: the build record of an artefact that is made again: its commit, its date and the Pythons it was compiled
+            for are taken from it; None for a build of its own.
+        answer: the lock that answers the declaration, instead of one beside the effe.
     """
 
     out: Path | None = None
@@ -44,6 +47,8 @@ class Options:
     jobs: int | None = None
     max_start: float | None = None
     max_size: int | None = None
+    record: Mapping[str, object] | None = None
+    answer: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ from .plan import File
 __all__ = ["Compiled", "compile_modules", "write"]
 
 PEX_INFO = "PEX-INFO"
+# Of pex only for distributions with legacy namespace packages, and in it only when it runs on Python below 3.12: left
+# out, an artefact without distributions is the same whichever Python made it.
+UNUSED = ".bootstrap/pex/vendor/_vendored/setuptools/"
 HASHED = ("__main__.py", "__pex__/__init__.py")
 LOADER = "__effe__/loader.py"
 EMBEDDED = "effetool/embedded.py"
@@ -217,7 +220,8 @@ def _renewed(
             )
         text = text.replace(old, new).replace("has_interpreter_constraints=False", "has_interpreter_constraints=True")
         anew[path] = text.encode()
-    return [entry for name, entry in found.items() if name not in anew], anew
+    left = () if contents.facts["distributions"] else UNUSED
+    return [entry for name, entry in found.items() if name not in anew and not name.startswith(left)], anew
 
 
 def _dump(told: Mapping[str, object]) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..artifact import Artifact
+from ..artifact import Artifact, compiled_for
 from ..conventions import conventions
 from ..errors import BuildError, DependencyError, EffeToolError, Place
 from ..info import Info, parse_info
@@ -34,7 +34,7 @@ from .wheelhouse import digest_of
 if TYPE_CHECKING:
     from .resolution import Resolution
 
-__all__ = ["Clock", "Prepared", "find_fresh", "prepare"]
+__all__ = ["Clock", "Prepared", "find_fresh", "prepare", "pythons_here", "this_minor"]
 
 DEFAULT_PYTHON = ">=3.9"
 # One at a time: of effes with the same dependencies the first asks, the others find the answer kept.
@@ -81,11 +81,14 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     python = (resolution.requires_python if resolution else None) or project_python(project, options)
     intervals = boot.versions(python)
     taken = set(boot.minors(intervals))
-    pythons = {minor: path for minor, path in _pythons().items() if minor in taken}
+    pythons = {minor: path for minor, path in pythons_here().items() if minor in taken}
+    if (record := options.record) is not None:
+        pythons = {minor: path for minor, path in pythons.items() if f"3.{minor}" in compiled_for(record)}
     clock.step("resolve", "", resolution.why if resolution else "no dependencies")
     provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
     unsure = check_imports(project, provided, resolution.declaration.file if resolution else None)
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "") if record is None else str(record.get("epoch") or "")
+    authors = [file.path for file in files]
     facts: dict[str, object] = {
         "format": 1,
         "info": info.text,
@@ -93,12 +96,13 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
         "single": project.single,
         "tool": __version__,
         "pex": pex_version(),
-        "python": _minor(),
+        # Wheels are chosen for the Python that builds; without any its version decides nothing.
+        "python": this_minor() if resolution else None,
         "requires_python": python,
-        "platforms": list(options.platforms),
+        "asked": {"python": options.python, "platforms": list(options.platforms)},
         "files": {file.name: file.digest for file in files},
         "source": _source_digest(files),
-        "commit": commit.clean_commit(project.root, [file.path for file in files]),
+        "commit": commit.clean_commit(project.root, authors) if record is None else record.get("commit"),
         "epoch": epoch or None,
         "distributions": [
             {"name": one.name, "version": one.version, "file": one.wheel.name, "sha256": one.sha256}
@@ -156,8 +160,10 @@ def _info(project: Project, options: Options) -> Info:
     try:
         return project.info
     except EffeToolError as error:
-        if error.code != "E111" or not options.import_info:
+        if error.code != "E111" or not (options.import_info or options.record):
             raise
+    if options.record is not None:  # computed then, by a run of the module that is not repeated
+        return parse_info(str(options.record["info"]), Place(project.logic))
     from .imported import import_info
 
     return parse_info(import_info(project), Place(project.logic))
@@ -225,9 +231,10 @@ def _date(epoch: str) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1)
-def _pythons() -> Mapping[int, Path]:
+def pythons_here() -> Mapping[int, Path]:
+    """Return the interpreters of this machine, looked for once."""
     return find_pythons()
 
 
-def _minor() -> str:
+def this_minor() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"

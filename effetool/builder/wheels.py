@@ -117,15 +117,15 @@ def _fetch_one(file: File, index: Index, offline: bool, progress: Callable[[str]
     import urllib.error
 
     scheme = urlsplit(file.url).scheme
-    if scheme not in ("https", "http", "file"):
-        raise DependencyError(
-            f"{file.name}: nothing says where it is", code="E140", fix="effe-tool build --lock writes the lock anew"
-        )
     if offline and scheme != "file":
         raise DependencyError(
             f"{file.name} is not in the cache, and --offline closes the network",
             code="E145",
             fix="run effe-tool build once without --offline",
+        )
+    if scheme not in ("https", "http", "file"):
+        raise DependencyError(
+            f"{file.name}: nothing says where it is", code="E140", fix="effe-tool build --lock writes the lock anew"
         )
     progress(file.name)
     for attempt in range(1, _ATTEMPTS + 1):

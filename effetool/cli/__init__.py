@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "info": (),
     "inspect": (),
     "diff": (),
+    "verify": (),
     "doctor": (),
     "explain": (),
 }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..builder import Options, Result, Step
     from ..project import Project
 
-__all__ = ["build_paths"]
+__all__ = ["build_paths", "show_step"]
 
 
 def build_paths(paths: list[Path], options: Options, console: Console) -> None:
@@ -49,7 +49,7 @@ def _find(paths: list[Path], options: Options) -> tuple[list[Project], Path | No
 def _one(project: Project, options: Options, console: Console) -> None:
     from ..builder import build as build_effe
 
-    artifact = build_effe(project, options, lambda step: _step(step, console))
+    artifact = build_effe(project, options, lambda step: show_step(step, console))
     _warn(artifact, console)
     console.document(_described(artifact))
     console.result(_typed(artifact.path))
@@ -81,7 +81,7 @@ def _many(projects: list[Project], top: Path | None, options: Options, console: 
     raise SystemExit(1)
 
 
-def _step(step: Step, console: Console) -> None:
+def show_step(step: Step, console: Console) -> None:
     console.stage(step.stage, "  ".join(part for part in (step.subject, step.detail) if part), step.seconds)
 
 

@@ -36,7 +36,7 @@ def diff(
             }
         )
         for difference in found.differences:
-            console.result(_line(difference, verbose))
+            console.result(line(difference, verbose))
         if found.identical:
             console.write(f"identical: sha256 {found.first.artifact.digest}")
         elif not found.differences:
@@ -45,7 +45,7 @@ def diff(
             raise typer.Exit(1)
 
 
-def _line(difference: Difference, verbose: bool) -> str:
+def line(difference: Difference, verbose: bool) -> str:
     before, after = (_shown(value, difference.kind, verbose) for value in (difference.before, difference.after))
     sign = "+" if difference.before is None else "-" if difference.after is None else "~"
     change = after if difference.before is None else before if difference.after is None else f"{before} → {after}"

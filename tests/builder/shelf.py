@@ -28,6 +28,7 @@ class Wishes:
     lock: bool = False
     locked: bool = False
     offline: bool = False
+    answer: Path | None = None
 
 
 def metadata(name: str, version: str, requires: Sequence[str] = (), headers: Mapping[str, str] | None = None) -> str:

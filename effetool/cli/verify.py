@@ -1,0 +1,58 @@
+"""`effe-tool verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Json, Quiet, Traceback, Verbose, reporting
+
+if TYPE_CHECKING:
+    from ..builder import Step
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A .pex built by effe-tool.", show_default=False)],
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", "-s", help="The effe it was built from. [default: the files inside the .pex]"),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Build a file again from what it says of itself and compare every byte. Exit 1 when one differs."""
+    with reporting(quiet, verbose, json, traceback) as console:
+        import dataclasses
+
+        from ..builder.replay import replay
+        from .builds import show_step
+        from .diff import line
+
+        def progress(step: Step) -> None:
+            if verbose:
+                show_step(step, console)
+
+        found = replay(path, source, offline=offline, progress=progress)
+        console.document(
+            {
+                "identical": found.identical,
+                "sha256": found.artifact.digest,
+                "source": str(source) if source is not None else None,
+                "commit": found.commit,
+                "difference": found.difference,
+                "differences": [dataclasses.asdict(one) for one in found.differences],
+            }
+        )
+        of = str(source) if source is not None else "the files inside it"
+        if found.identical:
+            console.result(f"{path}: the same as built from {of}")
+            return
+        console.result(f"{path}: differs from what {of} give{'s' * (source is not None)}, first in {found.difference}")
+        for one in found.differences:
+            console.result(line(one, verbose))
+        raise typer.Exit(1)
