@@ -1,4 +1,4 @@
-"""`effe-tool verify` as a user has it: exit 0 and a line when every byte is the same, exit 1 and the part that is not."""
+"""`effe-tool verify` as a user has it: exit 0 when every byte is the same, exit 1 and the part that is not."""
 
 from __future__ import annotations
 
