@@ -289,6 +289,26 @@ CODES: dict[str, Entry] = {
         "Effes that run together are told apart by their name in INFO, so no two may have the same. Two versions of one effe in a "
         "directory of built files are such a pair: name the files that shall run.",
     ),
+    "E411": Entry(
+        "two effes at one place",
+        "A host and a path together belong to one effe. INFO's `route` and `host` say where it answers; without either it is /NAME. A "
+        "longer path beside a shorter one is no conflict: /shop/cart is asked before /shop.",
+    ),
+    "E412": Entry(
+        "no HAProxy answers",
+        "--runtime takes the path of HAProxy's runtime API, the `stats socket` of its configuration. HAProxy must run, and the user "
+        "must be allowed to open the socket.",
+    ),
+    "E413": Entry(
+        "HAProxy refuses",
+        "The runtime API answered with an error: the message is its own. Servers come and go at run time from HAProxy 2.6 on, and need "
+        "a socket with `level admin`. Routes and backends are read when HAProxy starts or reloads.",
+    ),
+    "E414": Entry(
+        "a server that does not get ready, or does not finish",
+        "A new server gets requests once its /ready says so; one that does not say so in time is taken out again, and the old ones "
+        "stay. An old server is removed once it has answered what it had; until then it gets nothing new. --wait says how long.",
+    ),
 }
 
 

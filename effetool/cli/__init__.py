@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "run": (),
     "image": ("docker", "d"),
     "base": (),
+    "deploy": (),
     "info": (),
     "inspect": (),
     "diff": (),

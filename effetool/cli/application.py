@@ -6,9 +6,11 @@ import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
+from typing import Any
 
 import typer
 from typer import TyperException
+from typer.core import TyperGroup
 
 from ..console import Console
 from ..errors import UsageError
@@ -17,10 +19,19 @@ from . import COMMANDS, COMPLETING
 __all__ = ["application", "run"]
 
 
+class Ordered(TyperGroup):
+    """The commands in the order of the table: typer itself puts groups, such as deploy, behind all others."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = [name for command, aliases in COMMANDS.items() for name in (command, *aliases)]
+        return sorted(self.commands, key=order.index)
+
+
 def application(words: tuple[str, ...] = ()) -> typer.Typer:
     """Return the application with the commands named by `words`, with all of them when none is."""
     app = typer.Typer(
         name="effe-tool",
+        cls=Ordered,
         help="Turn a Python function into one file that serves HTTP.",
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -82,25 +93,31 @@ def _command(arguments: list[str]) -> tuple[str, ...]:
 
 def _usage(error: TyperException, arguments: list[str]) -> int:
     """Draw what typer refuses as any other error: exit 2."""
+    import difflib
+
     (command,) = _command(arguments) or (None,)
     option = getattr(error, "option_name", None)
     near = getattr(error, "possibilities", None)
     word = next((word for word in arguments if not word.startswith("-")), None)
     message = error.format_message().strip().rstrip(".")
     message = message[:1].lower() + message[1:]
-    fix = f"effe-tool {command} --help" if command else "effe-tool --help"
+    context = getattr(error, "ctx", None)
+    fix = f"{context.command_path if context else ' '.join(filter(None, ('effe-tool', command)))} --help"
     if option is not None and message.startswith("no such option"):
         message = f"no such option: {option}"
         if command and arguments.index(command) > next((i for i, a in enumerate(arguments) if a == option), 99):
             fix = f"flags stand after the command: effe-tool {command} {option}"
         elif near:
-            fix = f"did you mean {sorted(near)[0]}?"
+            fix = f"did you mean {difflib.get_close_matches(option, near, 1, 0)[0]}?"
     elif command is None and word is not None:
-        import difflib
-
         message = f"no such command: {word}"
         found = difflib.get_close_matches(word, COMMANDS, 1)
         fix = f"did you mean effe-tool {found[0]}?" if found else "effe-tool --help lists them"
+    elif message.startswith("no such command"):  # a target of deploy
+        wrong = message.split("'")[1]
+        message = f"no such command: {command} {wrong}"
+        found = difflib.get_close_matches(wrong, getattr(context.command, "commands", ()), 1) if context else []
+        fix = f"did you mean effe-tool {command} {found[0]}?" if found else f"effe-tool {command} --help lists them"
     elif "unexpected extra argument" in message:
         message = f"more arguments than {command} takes: {message.rpartition(' (')[2][:-1]}"
     Console(json="--json" in arguments).error(UsageError(message, code="E001", fix=fix))

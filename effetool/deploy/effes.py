@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..artifact import Artifact, read_artifact
+from ..conventions import Conventions, conventions
 from ..errors import DeployError, Place, SourceError
 from ..info import Info
 from ..project import Project, find_all
@@ -39,6 +41,11 @@ class Effe:
         """INFO's version."""
         assert self.info.version is not None
         return self.info.version
+
+    @cached_property
+    def conventions(self) -> Conventions:
+        """What INFO says of routing, environment and size. Raises InfoError."""
+        return conventions(self.info)
 
     @property
     def path(self) -> Path:

@@ -24,12 +24,7 @@ def check(settings: Settings) -> str | None:
             host, _, port = settings.admin.rpartition(":")
             status = _status(_connect(host.strip("[]"), int(port)), "/ready")
             return None if status == 200 else f"/ready answers {status}"
-        if settings.unix:
-            channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            channel.settimeout(_PATIENCE)
-            channel.connect(settings.unix)
-        else:
-            channel = _connect(settings.host or "", settings.port)
+        channel = _connect_unix(settings.unix) if settings.unix else _connect(settings.host or "", settings.port)
         if settings.cert:
             import ssl
 
@@ -45,6 +40,17 @@ def _connect(host: str, port: int) -> socket.socket:
     """Connect to where an effe with this -host or -admin can be reached from the same machine."""
     everywhere = host in ("", "0.0.0.0", "::")  # noqa: S104
     return socket.create_connection(("localhost" if everywhere else host, port), _PATIENCE)
+
+
+def _connect_unix(path: str) -> socket.socket:
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        channel.settimeout(_PATIENCE)
+        channel.connect(path)
+    except OSError:
+        channel.close()
+        raise
+    return channel
 
 
 def _status(channel: socket.socket, path: str) -> int:

@@ -66,6 +66,7 @@ class Pool:
         Never raises: a failed start becomes a lease with an error, which `run` is told.
         """
         lease = Lease(None, None, False)
+        lease.stopped = True  # what has not started is not stopped
         with self._lock:
             if self.idle:
                 try:
@@ -84,8 +85,13 @@ class Pool:
             lease.error = error
         except BaseException as error:
             lease.error = error
-            lease.stopped = True  # nothing was started, so nothing is stopped
-        return lease
+            return lease
+        with self._lock:
+            lease.stopped = False
+            if lease in self._live:
+                return lease
+        self.retire(lease)  # `close` came in the middle of it, and could not
+        return None
 
     def give(self, lease: Lease) -> None:
         """Take a context back after a run that left it whole."""
@@ -100,8 +106,9 @@ class Pool:
         with self._lock:
             first = not lease.stopped
             lease.stopped = True
-            self._live.discard(lease)
-            self.dropped += 1
+            if lease in self._live:
+                self._live.remove(lease)
+                self.dropped += 1
         if first:
             try:
                 self._effe.stop(lease.context)

@@ -34,14 +34,15 @@ def environment(number: int, sockets: list[list[socket.socket]], control: socket
 
 def work(settings: Settings, known: Info, log: Log) -> int:
     """Serve until the parent ends it, or ends; return the exit code."""
-    number, descriptors, control = os.environ.pop(VARIABLE).split(":")
     try:
+        number, descriptors, control = os.environ.pop(VARIABLE).split(":")
         sockets = [[_adopt(int(one)) for one in group.split(",")] for group in descriptors.split("/")]
         parent = _adopt(int(control))
-    except (OSError, ValueError):
+        ours = sockets[int(number)]
+    except (OSError, ValueError, IndexError):
         return failed(log, f"{VARIABLE} is for the parent of -workers to set")
     signals = Signals(*HEARD)
-    process = Process(settings, known, log, sockets[int(number)])
+    process = Process(settings, known, log, ours)
     code = process.prepare()
     if code:
         return code

@@ -14,6 +14,7 @@ import pytest
 
 from effetool import __version__
 from effetool.cli import COMMANDS
+from effetool.cli.deploy import TARGETS
 
 USAGE = {
     ("nwe",): "error[E001]: no such command: nwe\n  fix: did you mean effe-tool new?\n",
@@ -23,6 +24,10 @@ USAGE = {
     ("new", "a", "b", "c"): "error[E001]: more arguments than new takes: b c\n  fix: effe-tool new --help\n",
     ("-q", "info"): "error[E001]: no such option: -q\n  fix: flags stand after the command: effe-tool info -q\n",
     ("new", "--template"): "error[E001]: option '--template' requires an argument\n  fix: effe-tool new --help\n",
+    ("deploy",): "error[E001]: missing command\n  fix: effe-tool deploy --help\n",
+    ("deploy", "proxy"): "error[E001]: no such command: deploy proxy\n  fix: did you mean effe-tool deploy haproxy?\n",
+    ("deploy", "xyzzy"): "error[E001]: no such command: deploy xyzzy\n  fix: effe-tool deploy --help lists them\n",
+    ("deploy", "haproxy", "--insta"): "error[E001]: no such option: --insta\n  fix: did you mean --instances?\n",
     ("new", "--force=3", "x"): "error[E001]: option '--force' does not take a value\n  fix: effe-tool new --help\n",
 }
 
@@ -59,12 +64,14 @@ def test_help_lists_every_command(effe_tool) -> None:
     assert [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "run"])
+@pytest.mark.parametrize(
+    "command", [*(name for name in COMMANDS if name not in ("run", "deploy")), *(f"deploy {name}" for name in TARGETS)]
+)
 def test_every_command_takes_the_common_flags_after_the_word(command: str, effe_tool) -> None:
     """-q -v --json --traceback and both spellings of help."""
-    done = effe_tool(command, "-h")
+    done = effe_tool(*command.split(), "-h")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == effe_tool(command, "--help").stdout
+    assert done.stdout == effe_tool(*command.split(), "--help").stdout
     for flag in ("-q, --quiet", "-v, --verbose", "--json", "--traceback", "-h, --help"):
         assert f"  {flag} " in done.stdout, flag
 

@@ -8,9 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
+
+from effetool.runtime.flags import Settings
+from effetool.runtime.log import Log
+from effetool.runtime.logic import fill_in
+from effetool.runtime.server import Server
 
 ROOT = Path(__file__).parents[2]
 # How long a busy machine may take for what should take a moment.
@@ -143,3 +149,39 @@ def pythons():
             found[f"3.{minor}"] = candidate
             break
     return found
+
+
+@pytest.fixture
+def inside():
+    """Serve functions in this process: returns one that sends bytes and gives back all that the server answers."""
+    ends = []
+
+    def start(run, **functions):
+        settings = functions.pop("settings", None) or Settings()
+        reader, writer = os.pipe()
+        server = Server(settings, fill_in(types.SimpleNamespace(run=run, **functions)), Log("json", stream=writer), [])
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        ends.append((server, thread, reader, writer))
+
+        def talk(data):
+            ours, theirs = socket.socketpair()
+            server.adopt(theirs, ("192.0.2.1", 1234))
+            with ours:
+                ours.settimeout(PATIENCE)
+                ours.sendall(data)
+                ours.shutdown(socket.SHUT_WR)
+                answer = b""
+                while piece := ours.recv(65536):
+                    answer += piece
+            return answer
+
+        return talk
+
+    yield start
+    for server, thread, reader, writer in ends:
+        server.shutdown()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        os.close(reader)
+        os.close(writer)

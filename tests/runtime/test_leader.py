@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 import time
+import traceback
 import zlib
 from pathlib import Path
 
@@ -61,19 +62,21 @@ class Client(threading.Thread):
         self.port, self.random, self.until = port, random.Random(seed), until
         self.answered = 0
         self.wrong = None
+        self.asked, self.moved = (), 0.0  # what it waits for, and when something came or went
 
     def run(self):
         try:
             while time.monotonic() < self.until and self.wrong is None:
                 self.connection()
-        except Exception as error:
-            self.wrong = repr(error)
+        except Exception:
+            still = time.monotonic() - self.moved
+            self.wrong = f"{traceback.format_exc()}after {still:.3f} s without progress, asked {self.asked}"
 
     def connection(self):
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
             for _ in range(self.random.randint(1, 12)):
                 asked, data = zip(*[self.question() for _ in range(self.random.choice([1, 1, 1, 2, 5]))], strict=True)
-                data = b"".join(data)
+                data, self.asked, self.moved = b"".join(data), asked, time.monotonic()
                 if self.random.random() < 0.2:
                     cut = self.random.randrange(len(data))
                     sock.sendall(data[:cut])
@@ -81,7 +84,9 @@ class Client(threading.Thread):
                         return  # goes away in the middle
                     time.sleep(self.random.random() * 0.003)
                     data = data[cut:]
-                sock.sendall(data)
+                while data:
+                    data = data[sock.send(data) :]
+                    self.moved = time.monotonic()
                 if self.random.random() < 0.1:
                     return  # goes away without its answer
                 for expected in asked:
@@ -130,6 +135,7 @@ class Client(threading.Thread):
             self.wrong = f"asked for {expected}, got {status} {body!r}"
             return False
         self.answered += 1
+        self.moved = time.monotonic()
         return not close
 
 

@@ -6,11 +6,11 @@ from importlib import import_module
 
 import typer
 
-TARGETS: tuple[str, ...] = ()
+TARGETS = ("haproxy",)
 
 deploy = typer.Typer(
     help="Print the configuration of what runs effes, from their INFO.",
-    no_args_is_help=True,
+    suggest_commands=False,
     rich_markup_mode=None,
 )
 for target in TARGETS:

@@ -1,0 +1,90 @@
+"""The admin listener under those who misbehave (effetool/runtime/admin.py); its pages are in test_process.py."""
+
+import http.client
+import socket
+import threading
+
+import pytest
+
+from effetool.runtime import admin
+from effetool.runtime.admin import Admin
+from effetool.runtime.flags import Settings
+
+
+@pytest.fixture
+def listening():
+    """An admin listener with the given pages; returns its port."""
+    made = []
+
+    def start(ready=lambda: None, metrics=lambda: "x 1\n"):
+        one = Admin(Settings(admin="127.0.0.1:0"), ready, metrics, '{"name": "hello"}')
+        made.append(one)
+        one.start()
+        return int(one.address.rpartition(":")[2])
+
+    yield start
+    for one in made:
+        one.close()
+        for server in one._servers:
+            server.shutdown()
+
+
+def get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_each_page_has_its_type(listening):
+    """Prometheus wants the version of its text; a query changes nothing."""
+    port = listening()
+    assert get(port, "/metrics?x") == (200, "text/plain; version=0.0.4; charset=utf-8", "x 1\n")
+    assert get(port, "/info") == (200, "application/json", '{"name": "hello"}')
+    assert get(port, "/live") == (200, "text/plain; charset=utf-8", "live\n")
+    assert get(port, "/ready") == (200, "text/plain; charset=utf-8", "ready\n")
+    assert get(port, "/")[0] == 404
+
+
+def test_a_page_that_fails_says_nothing_of_the_inside(listening):
+    """The type of the error, for who looks; and the next call is answered."""
+
+    def fail():
+        raise ValueError("secret")
+
+    port = listening(metrics=fail)
+    assert get(port, "/metrics") == (500, "text/plain; charset=utf-8", "ValueError\n")
+    assert get(port, "/live")[0] == 200
+
+
+def test_callers_that_hang_take_no_more_than_their_share(listening):
+    """More calls at once than a few are closed unanswered, so that they cost no thread; then it goes on."""
+    port = listening()
+    before = threading.active_count()
+    crowd = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(admin._CALLS + 20)]
+    closed = 0
+    for each in crowd[admin._CALLS :]:
+        closed += each.recv(1) == b""
+    assert closed == 20 and threading.active_count() <= before + admin._CALLS
+    for each in crowd:
+        each.close()
+    # A thread notices the end of its client in its own time.
+    for _ in range(1000):
+        try:
+            assert get(port, "/live")[0] == 200
+            break
+        except (http.client.HTTPException, ConnectionError):
+            threading.Event().wait(0.01)
+    else:
+        pytest.fail("it does not answer any more")
+
+
+def test_a_caller_that_says_nothing_is_ended(listening, monkeypatch):
+    """A probe that dribbles holds its thread for ten seconds at most."""
+    monkeypatch.setattr(admin._Handler, "timeout", 0.2)
+    with socket.create_connection(("127.0.0.1", listening()), 60) as silent:
+        silent.send(b"GET /li")
+        assert silent.recv(100) == b""
