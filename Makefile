@@ -1,6 +1,7 @@
 # make demo   a working effe-tool in .venv, and an effe made, built, run and asked
 # make test   everything CI runs (Debian parts are installed where root or sudo allows)
 # make quick  the fast part of the tests
+# make selectors  the server's tests as on a system without epoll
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 DEMO := out/demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test coverage quick lint venv parts clean
+.PHONY: demo test selectors coverage quick lint venv parts clean
 
 demo: $(VENV)/.tool
 	@PYTHON="$(BIN)/python" bash docs/demo.sh "$(DEMO)" "$(PORT)"
@@ -48,7 +49,13 @@ quick: venv
 test: parts
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2
+	$(MAKE) selectors TESTS="$(addprefix tests/runtime/test_,server.py contract.py process.py workers.py loop.py tls.py)"
 	$(MAKE) coverage
+
+# The server as on a system without epoll.
+selectors: TESTS ?= tests/runtime
+selectors: venv
+	EFFE_TEST_WITHOUT_EPOLL=1 $(BIN)/python -m pytest -q -n 2 $(TESTS)
 
 # Branches of the runtime that run in the tests' own process: wire, flags, log, and the server behind testing.Client.
 coverage: venv

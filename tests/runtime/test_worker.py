@@ -10,7 +10,7 @@ import pytest
 
 from effetool.runtime.worker import environment
 
-from .conftest import PATIENCE, ROOT
+from .conftest import PATIENCE, PYTHONPATH, ROOT
 
 EFFE = """
 INFO = {"name": "hello", "version": "1.0"}
@@ -28,7 +28,7 @@ def started(tmp_path):
     ours.settimeout(PATIENCE)
     first, second = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
     value = environment(0, [[first], [second]], theirs)
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "EFFE_LOG": "json", "EFFE_WORKER": value}
+    environ = {**os.environ, "PYTHONPATH": PYTHONPATH, "EFFE_LOG": "json", "EFFE_WORKER": value}
     command = [sys.executable, "-m", "effetool.runtime", "logic.py"]
     handed = [each.fileno() for each in (first, second, theirs)]
     process = subprocess.Popen(command, env=environ, cwd=tmp_path, pass_fds=handed, stderr=subprocess.PIPE, text=True)
