@@ -25,7 +25,7 @@ def requests(stream, cuts=()):
         while True:
             try:
                 if head is None:
-                    head = parse_head(kept, 0, LIMITS, Head)
+                    head = parse_head(kept.decode("latin-1"), 0, LIMITS, Head)
                     if head is None:
                         break
                     kept = kept[head.end :]
@@ -38,7 +38,7 @@ def requests(stream, cuts=()):
                     break
             except HTTPError as error:
                 return seen, error.status
-            seen.append((head._method.decode(), head._target.hex(), incoming.take().hex()))
+            seen.append((head.method, head.target.encode("latin-1").hex(), incoming.take().hex()))
             if head.close:
                 return seen, "close"
             head = None
