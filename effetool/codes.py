@@ -309,6 +309,21 @@ CODES: dict[str, Entry] = {
         "A new server gets requests once its /ready says so; one that does not say so in time is taken out again, and the old ones "
         "stay. An old server is removed once it has answered what it had; until then it gets nothing new. --wait says how long.",
     ),
+    "E420": Entry(
+        "a platform does not take it",
+        "A name, an image or a number does not fit where it would stand. Kubernetes takes DNS labels (lower-case letters, digits, `-`, at "
+        "most 63), so `_` in an effe's name becomes `-`; what its own schemas let pass is checked before anything is printed.",
+    ),
+    "E421": Entry(
+        "an Ingress cannot strip",
+        "An Ingress has no standard way to take the route off the path, so the effe would see its URL. HTTPRoutes of the Gateway API "
+        "have one and are the default. With an Ingress, give the effe a host of its own, or say strip: false.",
+    ),
+    "E422": Entry(
+        "a variable that cannot be set",
+        "--env NAME=VALUE gives a value to a variable that INFO declares in env. Secrets are not given so: they would stand in plain text "
+        "in a file. They come from the platform's own secrets.",
+    ),
 }
 
 

@@ -11,7 +11,7 @@
     ├── ServeError                E301 a port
     ├── EngineError               E401 a container engine
     ├── ImageError                E402–E408 an image: its base, its reference, a registry
-    └── DeployError               E410–E419 what is deployed together does not fit together, or a proxy refuses
+    └── DeployError               E410–E429 what is deployed together does not fit together, or a proxy refuses
 
 Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.console` draws
 them. `effetool.explain` holds a paragraph for each code.

@@ -47,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         wrong = check(settings)
         return 0 if wrong is None else fail(f"not ready: {wrong}", 1)
+    if settings.action == "call":
+        from .health import call
+
+        wrong = call(settings)
+        return 0 if wrong is None else fail(wrong, 1)
     return _serve(settings, known)
 
 

@@ -181,6 +181,7 @@ ACTIONS: tuple[tuple[str, str], ...] = (
     ("info", "print INFO as JSON"),
     ("version", "print the name, the version and the runtime"),
     ("healthcheck", "ask the effe that runs with these flags whether it is ready; exit 0 or 1"),
+    ("call", "send POST / to the effe at -host and -port, as a schedule does; exit 0 or 1"),
     ("help", "print this"),
 )
 
@@ -337,7 +338,7 @@ def usage(program: str, title: str) -> str:
     lines += ["", "Instead of serving", *[_entry(f"  -{name}", what) for name, what in ACTIONS]]
     lines += [
         "",
-        "-name VALUE, -name=VALUE and --name are the same. Each flag but the last four is also an",
+        "-name VALUE, -name=VALUE and --name are the same. Each flag but the last five is also an",
         "environment variable: EFFE_PORT, EFFE_HEADER_TIMEOUT ...; a flag beats it.",
         "D is a duration: 500ms, 30s, 1m30s, or seconds. SIZE is bytes: 64KiB, 1MiB.",
     ]

@@ -1,8 +1,10 @@
-"""Ask a running effe whether it is well: what `-healthcheck` does, for containers that have no curl."""
+"""Ask a running effe: whether it is well (`-healthcheck`), or to do its work (`-call`), where there is no curl."""
 
 from __future__ import annotations
 
 import socket
+
+from .flags import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +26,35 @@ def check(settings: Settings) -> str | None:
             host, _, port = settings.admin.rpartition(":")
             status = _status(_connect(host.strip("[]"), int(port)), "/ready")
             return None if status == 200 else f"/ready answers {status}"
-        channel = _connect_unix(settings.unix) if settings.unix else _connect(settings.host or "", settings.port)
-        if settings.cert:
-            import ssl
-
-            # It is this machine's own effe: its certificate names another host.
-            channel = ssl._create_unverified_context().wrap_socket(channel)  # noqa: S323
-        status = _status(channel, "/")
+        status = _status(_main(settings), "/")
         return None if status < 500 else f"/ answers {status}"
     except (OSError, ValueError) as error:
         return str(error)
+
+
+def call(settings: Settings) -> str | None:
+    """Send `POST /` to the effe at `-host` and `-port`, what a schedule does; return None if it answers below 400.
+
+    It waits as long as that effe lets a run take (its `-timeout` is taken to be this one's), and a little more.
+    """
+    try:
+        channel = _main(settings)
+        channel.settimeout(None if settings.timeout >= NEVER else settings.timeout + _PATIENCE)
+        status = _status(channel, "/", "POST", "schedule", "Content-Length: 0\r\n")
+        return None if status < 400 else f"POST / answers {status}"
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _main(settings: Settings) -> socket.socket:
+    """Connect to the main port."""
+    channel = _connect_unix(settings.unix) if settings.unix else _connect(settings.host or "", settings.port)
+    if settings.cert:
+        import ssl
+
+        # It is this machine's own effe: its certificate names another host.
+        channel = ssl._create_unverified_context().wrap_socket(channel)  # noqa: S323
+    return channel
 
 
 def _connect(host: str, port: int) -> socket.socket:
@@ -53,10 +74,13 @@ def _connect_unix(path: str) -> socket.socket:
     return channel
 
 
-def _status(channel: socket.socket, path: str) -> int:
+def _status(
+    channel: socket.socket, path: str, method: str = "GET", agent: str = "healthcheck", fields: str = ""
+) -> int:
     with channel:
         channel.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: healthcheck\r\nConnection: close\r\n\r\n".encode()
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {agent}\r\n"
+            f"{fields}Connection: close\r\n\r\n".encode()
         )
         with channel.makefile("rb") as answer:
             line = answer.readline(1000)

@@ -159,6 +159,24 @@ def test_healthcheck_asks_the_running_effe(serve, effe):
     assert done.returncode == 1 and done.stderr.startswith("effe: not ready: ")
 
 
+def test_call_sends_what_a_schedule_sends(serve, effe):
+    """POST / without a body; a refusal and an error are its exit code."""
+    running = serve(
+        HELLO.replace(
+            "response.write", "response.status = 500 if request.method != 'POST' else 200\n    response.write"
+        ).replace('"hello")', "request.method + request.path)"),
+        "-access-log",
+    )
+    where = ["-host", "127.0.0.1", "-port", str(running.port)]
+    done = effe(None, "-call", *where)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    record = running.record("request")
+    assert (record["method"], record["target"], record["status"]) == ("POST", "/", 200)
+    running.stop()
+    done = effe(None, "-call", *where)
+    assert done.returncode == 1 and done.stderr.startswith("effe: ")
+
+
 @pytest.mark.slow
 def test_every_python_serves_without_site_packages(serve):
     """From 3.9 on, under -I -S: nothing but the standard library is there."""

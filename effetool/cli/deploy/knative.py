@@ -1,0 +1,43 @@
+"""`effe-tool deploy knative`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..options import Json, Quiet, Traceback, Verbose, reporting
+from .kubernetes import Images, Namespace, Paths, Registry, Variables, show, warn
+
+
+def knative(
+    paths: Paths = None,
+    image: Images = None,
+    registry: Registry = "",
+    namespace: Namespace = None,
+    env: Variables = None,
+    minimum: Annotated[int, typer.Option("--min", help="The fewest instances of each effe; 0: none when idle.")] = 0,
+    maximum: Annotated[int, typer.Option("--max", help="The most instances of each effe.")] = 10,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Print manifests for Knative: kubectl apply -f - takes them."""
+    with reporting(quiet, verbose, json, traceback) as console:
+        from ...deploy import find_effes
+        from ...deploy.cluster import Options
+        from ...deploy.declared import pairs
+        from ...deploy.knative import manifests
+
+        effes = find_effes(paths or [])
+        options = Options(
+            images=pairs("--image", image or []),
+            registry=registry,
+            namespace=namespace,
+            minimum=minimum,
+            maximum=maximum,
+            env=pairs("--env", env or []),
+        )
+        show(manifests(effes, options), console)
+        warn(effes, options.env, console)
