@@ -22,8 +22,8 @@ def manifests(effes: Sequence[Effe], options: Options) -> str:
 
     Raises:
         InfoError: E117–E119.
-        DeployError: E411 two effes at one place, E420 a name, image or number that Kubernetes does not take, E421 an Ingress that cannot strip,
-            E422 a variable.
+        DeployError: E411 two effes at one place, E420 a name, image or number that Kubernetes does not take,
+            E421 an Ingress that cannot strip, E422 a variable.
     """
     return "".join(_documents(effes, options).values())
 
@@ -45,7 +45,7 @@ def kustomization(effes: Sequence[Effe], options: Options) -> dict[str, str]:
             "maximum": options.maximum,
         },
     )
-    return {**frame, **{f"base/{name}.yaml": text for name, text in documents.items()}}
+    return dict(sorted({**frame, **{f"base/{name}.yaml": text for name, text in documents.items()}}.items()))
 
 
 def _documents(effes: Sequence[Effe], options: Options) -> dict[str, str]:
