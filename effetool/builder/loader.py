@@ -221,8 +221,10 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
             sys.path.append(folder + "/deps")
         return folder + "/own" if facts["own"] else path
     if facts["native"] is not None:
-        print(f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory", file=sys.stderr)
-        sys.exit(1)
+        print(
+            f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory", file=sys.stderr, flush=True
+        )
+        os._exit(1)  # an import cannot end the process otherwise: the server would log it as the author's fault
     sys.path.extend(f"{path}/{prefix[:-1]}" for prefix in facts["deps"])
     return path
 

@@ -1,0 +1,187 @@
+"""Build: how long until the file is there, beside pex, shiv, PyInstaller and zipapp; and 1, 10 and 200 effes at once.
+
+    python benchmarks/build.py                  the tables
+    python benchmarks/build.py --write          and into docs/explanation/start.md
+    python benchmarks/build.py --rounds 10
+
+Whole processes, from exec to exit. `first` starts with empty caches of the tool itself (packages are taken from pip's
+and uv's, which are warm); `changed` follows a change of the program, `again` no change at all. The candidates take
+turns, and each figure is the best of the rounds: what else the machine does can only add. Memory is the largest of any
+process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from figures import CACHE, ROOT, environment, machine, table, write_between
+from start import APP, EFFE, PEERS, run
+
+PAGE = ROOT / "docs" / "explanation" / "start.md"
+CASES = {
+    "hello, no dependencies": ((), "", '"hello"'),
+    "requests and pydantic": (
+        ("requests", "pydantic"),
+        "import pydantic, requests",
+        "pydantic.BaseModel.__name__ + requests.__version__",
+    ),
+}
+TOOL = [sys.executable, "-m", "effetool", "build", "-q"]
+Timed = Callable[[], tuple[float, float]]
+
+
+def timed(command: list[object], cache: Path, cwd: Path) -> tuple[float, float]:
+    """Run a command to its end with its caches in `cache`; return its seconds and CPU seconds."""
+    variables = {
+        **os.environ,
+        "PEX_ROOT": str(cache / "pex"),
+        "SHIV_ROOT": str(cache / "shiv"),
+        "PYTHONPATH": str(ROOT),
+    }
+    variables["XDG_CACHE_HOME"] = str(cache)
+    home = Path.home() / ".cache"
+    variables |= {"UV_CACHE_DIR": str(home / "uv"), "PIP_CACHE_DIR": str(home / "pip")}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.perf_counter()
+    done = subprocess.run([*map(str, command)], env=variables, cwd=cwd, capture_output=True, text=True)
+    taken = time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{command}\n{done.stderr}")
+    return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def commands(case: str, folder: Path) -> tuple[dict[str, list[object]], dict[str, Path]]:
+    """Return each candidate's command, and the file that is changed between its builds."""
+    needs, imports, answer = CASES[case]
+    tools = environment(CACHE / "start" / "tools", *PEERS).parent
+    stage, effe = folder / "stage", folder / "effe"
+    for path in (stage, effe):
+        path.mkdir(parents=True)
+    (stage / "app.py").write_text(APP.format(imports=imports, answer=answer))
+    required = ", ".join(f'"{need}"' for need in needs)
+    (effe / "logic.py").write_text(EFFE.format(requirement=required, imports=imports, answer=answer))
+    app = environment(CACHE / "start" / f"build-{len(needs)}", *(needs or ["pip"]), pip=False)
+    (site,) = app.parents[1].glob("lib/python3*/site-packages")
+    found: dict[str, list[object]] = {
+        "effe-tool": [*TOOL, effe, "--out", folder / "effe.pex"],
+        "pex": [tools / "pex", *needs, "-D", stage, "-e", "app:main", "-o", folder / "app.pex"],
+        "shiv": [tools / "shiv", *(needs or ["--site-packages", stage]), "-o", folder / "app.pyz", "-e", "app:main"],
+        "PyInstaller": [
+            *(tools / "pyinstaller", "--onefile", "--noconfirm", "--paths", site, "--workpath", folder / "work"),
+            *("--specpath", folder, "--distpath", folder / "dist", stage / "app.py"),
+        ],
+    }
+    if needs:
+        found["shiv"] += ["--site-packages", stage]
+    else:
+        found["zipapp"] = [sys.executable, "-m", "zipapp", stage, "-m", "app:main", "-o", folder / "zip.pyz", "-c"]
+    return found, {name: effe / "logic.py" if name == "effe-tool" else stage / "app.py" for name in found}
+
+
+def one_case(case: str, rounds: int) -> list[list[str]]:
+    """Return a row for each candidate."""
+    with tempfile.TemporaryDirectory(prefix="effe-build-") as name:
+        folder = Path(name)
+        found, files = commands(case, folder)
+        runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for number in range(rounds):
+            print(f"{case}: round {number + 1} of {rounds}", end="\r", file=sys.stderr)
+            for tool, command in found.items():
+                slow = tool == "PyInstaller" and number > 1
+                if number < 3 and not slow:
+                    empty = Path(tempfile.mkdtemp(dir=folder))
+                    runs.setdefault((tool, "first"), []).append(timed(command, empty, folder))
+                    shutil.rmtree(empty, ignore_errors=True)
+                if slow:
+                    continue
+                kept = folder / "cache" / tool
+                with files[tool].open("a") as file:
+                    file.write(f"# {number}\n")
+                runs.setdefault((tool, "changed"), []).append(timed(command, kept, folder))
+                runs.setdefault((tool, "again"), []).append(timed(command, kept, folder))
+        print(file=sys.stderr)
+        base = min(runs["pex", "changed"])[0]
+        return [
+            [
+                tool,
+                *(f"{min(runs[tool, which])[0]:.2f} s" for which in ("first", "changed", "again")),
+                f"{statistics.median(cpu for _, cpu in runs[tool, 'changed']):.2f} s",
+                f"{min(runs[tool, 'changed'])[0] / base:.2f}",
+            ]
+            for tool in found
+        ]
+
+
+def changed_dependency(rounds: int) -> str:
+    """Say how long a build takes after one dependency was added, its wheels in uv's cache."""
+    with tempfile.TemporaryDirectory(prefix="effe-build-") as name:
+        folder = Path(name)
+        taken = []
+        text = EFFE.format(requirement='"requests", "pydantic"{}', imports="", answer='"hello"')
+        for number in range(rounds):
+            for more in ("", ', "idna"'):
+                (folder / "logic.py").write_text(text.replace("{}", more))
+                cache = folder / "cache" / str(number)
+                taken.append((more, timed([*TOOL, folder, "--out", folder / "effe.pex"], cache, folder)[0]))
+        return f"{min(seconds for more, seconds in taken if more):.2f} s"
+
+
+def many(counts: tuple[int, ...]) -> list[list[str]]:
+    """Build a directory of so many effes, then again; return a row for each count."""
+    found = []
+    for count in counts:
+        with tempfile.TemporaryDirectory(prefix="effe-build-") as name:
+            folder = Path(name)
+            for number in range(count):
+                root = folder / "effes" / f"effe{number}"
+                root.mkdir(parents=True)
+                text = EFFE.format(requirement="", imports="", answer=f'"hello {number}"').replace(
+                    "hello", f"e{number}", 1
+                )
+                (root / "logic.py").write_text(text)
+            cells = [str(count)]
+            for _ in range(2):
+                code = (
+                    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+                    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+                )
+                command = [sys.executable, "-c", code, *TOOL, folder / "effes", "--dirout", folder / "out"]
+                begun = time.perf_counter()
+                variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+                told = subprocess.run([*map(str, command)], env=variables, capture_output=True, text=True, check=True)
+                cells += [f"{time.perf_counter() - begun:.2f} s", f"{int(told.stdout) / 1024:.0f} MB"]
+            found.append(cells)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--write", action="store_true", help="write the page")
+    options = parser.parse_args()
+    run(*TOOL, "--help")
+    header = ("", "first", "changed", "again", "CPU, changed", "changed ÷ pex")
+    text = [f"Measured in {machine()}; {options.rounds} rounds."]
+    for case in CASES:
+        text += [f"### {case}", table(header, one_case(case, options.rounds))]
+    text += [f"With a dependency added whose wheels are in uv's cache: {changed_dependency(2)}."]
+    text += ["### Many at once", "Caches empty the first time; the second time nothing has changed."]
+    text += [table(("effes", "first", "memory", "again", "memory"), many((1, 10, 200)))]
+    print("\n\n".join(text))
+    if options.write:
+        write_between(PAGE, "build", "\n\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
