@@ -309,6 +309,16 @@ CODES: dict[str, Entry] = {
         "A new server gets requests once its /ready says so; one that does not say so in time is taken out again, and the old ones "
         "stay. An old server is removed once it has answered what it had; until then it gets nothing new. --wait says how long.",
     ),
+    "E415": Entry(
+        "HAProxy is not installed",
+        "`effe-tool up` runs the effes behind HAProxy, 2.4 or newer, which it looks for on PATH and in /usr/sbin. It does not bring one, "
+        "nor a forwarder of its own.",
+    ),
+    "E416": Entry(
+        "HAProxy does not start",
+        "The HAProxy that `effe-tool up` started ended, did not answer, or refused its configuration; its own last lines stand below. "
+        "In a reload the one that runs goes on.",
+    ),
     "E420": Entry(
         "a platform does not take it",
         "A name, an image or a number does not fit where it would stand. Kubernetes takes DNS labels (lower-case letters, digits, `-`, at "

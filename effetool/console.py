@@ -25,6 +25,7 @@ __all__ = ["Console", "plain", "size_text", "time_text"]
 # them, and none may reach a terminal.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 STYLES = {"red": "1;31", "yellow": "1;33", "green": "1;32", "cyan": "36", "bold": "1", "dim": "2"}
+STYLES |= {"magenta": "35", "blue": "34"}
 
 
 def plain(text: str) -> str:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "image": ("docker", "d"),
     "base": (),
     "deploy": (),
+    "up": (),
     "info": (),
     "inspect": (),
     "diff": (),

@@ -100,6 +100,16 @@ class Runtime:
         """Return how many requests a server has in hand."""
         return int(self._stat(backend, server).get("scur") or 0)
 
+    def busy(self) -> bool:
+        """Tell whether any request is in any server's hands, or waits for one."""
+        rows = csv.DictReader(self.ask("show stat").removeprefix("# ").splitlines())
+        return any(int(row["scur"] or 0) for row in rows if row["svname"] == "BACKEND")
+
+    def pid(self) -> int:
+        """Return the id of the process that answers: after a reload, the new one's."""
+        (line,) = (line for line in self.ask("show info").splitlines() if line.startswith("Pid: "))
+        return int(line.partition(" ")[2])
+
     def last_check(self, backend: str, server: str) -> str:
         """Return in words what the last check of a server said."""
         row = self._stat(backend, server)

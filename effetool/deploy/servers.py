@@ -33,6 +33,7 @@ class Server:
         check_port: the port of its admin listener.
         maxconn: requests that it gets at once; more wait in HAProxy, where another instance can take them.
         command: what starts it, for people; empty where it is not ours to say.
+        checks: how often it is checked, and what counts.
     """
 
     name: str
@@ -41,11 +42,12 @@ class Server:
     check_port: int
     maxconn: int
     command: str = ""
+    checks: str = CHECKS
 
     @property
     def words(self) -> str:
         """What follows the name, in the configuration and in `add server` alike."""
-        check = f"check addr {self.check_address} port {self.check_port} {CHECKS}"
+        check = f"check addr {self.check_address} port {self.check_port} {self.checks}"
         return f"{self.address} maxconn {self.maxconn} {check}"
 
 

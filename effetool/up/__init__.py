@@ -1,0 +1,8 @@
+"""Up: every effe of a directory behind one port of one machine. Builds by builder, routes by deploy."""
+
+from .built import NotBuilt
+from .house import up
+from .proxy import find_haproxy
+from .said import Said
+
+__all__ = ["NotBuilt", "Said", "find_haproxy", "up"]
