@@ -117,7 +117,7 @@ def _deliver(
         began = time.perf_counter()
         reference, sent = push_image(store, made, push)
         console.stage("pushed", f"{reference}  {size_text(sent)} sent", time.perf_counter() - began)
-        document["pushed"] = str(reference)
+        document |= {"pushed": str(reference), "sent": sent}
         console.result(str(reference))
     return document
 

@@ -16,6 +16,8 @@ __all__ = ["Progress", "available", "dotted", "make_base", "small_base"]
 
 # verb, subject, seconds
 Progress = Callable[[str, str, float], object]
+# Part of the keys: a change to how the base is made makes the kept one useless.
+RECIPE = 2
 ABOUT = "Python and CA certificates from Debian packages"
 
 
@@ -26,7 +28,7 @@ def available() -> bool:
 
 def small_base(store: Store, platform: Platform, progress: Progress) -> Manifest:
     """Return the small base that was made last, or make it."""
-    known = store.record("small", str(platform).replace("/", "-"))
+    known = store.record("small", _key(platform))
     if known is not None and store.has(blob := Blob(str(known["digest"]), int(str(known["size"])))):
         image = load_manifest(store, blob)
         if all(store.has(layer.blob) for layer in image.layers):
@@ -69,14 +71,22 @@ def make_base(store: Store, platform: Platform, progress: Progress) -> Manifest:
             f"the archive is not what was expected: {error}", code="E408", fix="give --base a reference"
         ) from error
     layer = write_layer(
-        store, entries, about=ABOUT, extra=dotted(version), finish=lambda found: sourceless(found, python, version)
+        store,
+        entries,
+        about=ABOUT,
+        extra=f"{dotted(version)} {RECIPE}",
+        finish=lambda found: sourceless(found, python, version),
     )
     config = store.add(encode(_base_config(platform, layer, version)))
     document = store.add(encode(manifest(config, [layer], {})))
     size = sum(entry.size or len(entry.data or b"") for entry in entries)
     progress("made", f"base: Python {dotted(version)} for {platform}, {size / 1e6:.0f} MB", time.perf_counter() - began)
-    store.keep("small", str(platform).replace("/", "-"), {"digest": document.digest, "size": document.size})
+    store.keep("small", _key(platform), {"digest": document.digest, "size": document.size})
     return load_manifest(store, document)
+
+
+def _key(platform: Platform) -> str:
+    return f"{str(platform).replace('/', '-')}-{RECIPE}"
 
 
 def sourceless(entries: list[Entry], python: str, version: tuple[int, int]) -> list[Entry]:
@@ -87,10 +97,15 @@ def sourceless(entries: list[Entry], python: str, version: tuple[int, int]) -> l
     for entry in compile_entries(entries, python, version):
         folder, _, file = entry.name.rpartition("/__pycache__/")
         compiled[f"{folder}/{file.partition('.')[0]}.py"] = entry.data
-    return [
-        Entry(f"{entry.name}c", data=code) if (code := compiled.get(entry.name)) is not None else entry
-        for entry in entries
-    ]
+    found = []
+    for entry in entries:
+        if (code := compiled.get(entry.name)) is not None:
+            found.append(Entry(f"{entry.name}c", data=code))
+        elif entry.link is not None and f"{entry.name.rpartition('/')[0]}/{entry.link}" in compiled:
+            found.append(Entry(f"{entry.name}c", link=f"{entry.link}c"))  # sysconfig's data has two names
+        else:
+            found.append(entry)
+    return found
 
 
 def _base_config(platform: Platform, layer: Layer, version: tuple[int, int]) -> dict[str, object]:

@@ -19,17 +19,8 @@ from effetool.image.small import make_base
 from effetool.image.store import Store
 from tests.parts import need
 
+from .container import podman_environment
 from .registries import PASSWORD, USER, serve_registry
-
-CONTAINERS_CONF = """\
-[containers]
-default_ulimits=["nofile=4096:4096","nproc=4096:4096"]
-log_driver="k8s-file"
-[engine]
-cgroup_manager="cgroupfs"
-events_logger="file"
-runtime="runc"
-"""
 
 
 @contextlib.contextmanager
@@ -165,10 +156,7 @@ def small(shared: Path) -> Path:
 def podman(shared: Path) -> dict[str, str]:
     """The environment podman runs in, with images and containers of this run alone."""
     need("podman", "runc")
-    conf, storage = shared / "containers.conf", shared / "storage.conf"
-    conf.write_text(CONTAINERS_CONF)
-    storage.write_text(f'[storage]\ndriver="overlay"\nrunroot="{shared}/run"\ngraphroot="{shared}/graph"\n')
-    return {**os.environ, "CONTAINERS_CONF": str(conf), "CONTAINERS_STORAGE_CONF": str(storage)}
+    return podman_environment(shared)
 
 
 @pytest.fixture(scope="session")

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.docs.shell import free_port
 
-__all__ = ["CONFINED", "Container", "running"]
+__all__ = ["CONFINED", "Container", "podman_environment", "running"]
 
 SECONDS = 60.0
 # What Kubernetes' restricted profile asks for, and limits a small effe must live with.
 CONFINED = (
     "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory", "64m", "--pids-limit", "64",
 )  # fmt: skip
+
+
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits=["nofile=4096:4096","nproc=4096:4096"]
+log_driver="k8s-file"
+[engine]
+cgroup_manager="cgroupfs"
+events_logger="file"
+runtime="runc"
+"""
+
+
+def podman_environment(root: Path) -> dict[str, str]:
+    """The environment podman runs in as root of a machine without systemd, with its images and containers in `root`."""
+    conf, storage = root / "containers.conf", root / "storage.conf"
+    conf.write_text(CONTAINERS_CONF)
+    # Without a mount of its own below `root`: that would outlive the run, and nobody could remove the directory.
+    storage.write_text(
+        f'[storage]\ndriver="overlay"\nrunroot="{root}/run"\ngraphroot="{root}/graph"\n'
+        '[storage.options.overlay]\nskip_mount_home="true"\n'
+    )
+    return {**os.environ, "CONTAINERS_CONF": str(conf), "CONTAINERS_STORAGE_CONF": str(storage)}
 
 
 @dataclass

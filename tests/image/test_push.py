@@ -6,9 +6,12 @@ import base64
 import json
 import os
 import random
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,7 @@ from effetool.artifact import Artifact
 from effetool.errors import ImageError
 from effetool.image.build import Image, build_image
 from effetool.image.config import Base
+from effetool.image.layout import base_image, save, write_archive
 from effetool.image.push import push_image, upload
 from effetool.image.reference import parse_reference
 from effetool.image.registry import Registry, fetch_into
@@ -23,6 +27,7 @@ from effetool.image.store import Store
 from tests.parts import need
 
 from .certificates import Authority
+from .conftest import bare_base
 from .registries import PASSWORD, USER, Line, Tokens, serve_registry, serve_tokens
 
 pytestmark = pytest.mark.registry
@@ -71,7 +76,7 @@ def helper(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str, username:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
-def inspected(reference: str, *words: str) -> dict[str, object]:
+def inspected(reference: str, *words: str) -> Any:
     """What skopeo says of an image in a registry on this machine."""
     need("skopeo")
     command = ["skopeo", "inspect", "--tls-verify=false", "--creds", f"{USER}:{PASSWORD}", *words]
@@ -87,6 +92,34 @@ def test_an_image_is_pushed_with_docker_s_login(store: Store, image: Image, regi
     assert sent > 10_000
     assert str(reference) == f"{registry}/team/probe:1.0@{image.digest}"
     assert inspected(f"{registry}/team/probe:1.0")["Digest"] == image.digest
+
+
+def test_an_index_is_pushed_with_all_its_images(store: Store, artifact: Artifact, registry: str, logins: Path) -> None:
+    """Each platform's image by its digest, then the index under the tag."""
+    log_in(logins, registry)
+    bases = [bare_base(store, arch) for arch in ("amd64", "arm64")]
+    image = build_image(store, artifact, bases, lambda *_: None)
+    reference, _ = push_image(store, image, f"{registry}/team/many:1")
+    raw = inspected(f"{registry}/team/many:1", "--raw")
+    assert [entry["digest"] for entry in raw["manifests"]] == [one.blob.digest for one in image.built.manifests]
+    assert inspected(f"{registry}/team/many@{reference.digest}", "--override-arch", "arm64")["Architecture"] == "arm64"
+
+
+def test_the_command_prints_the_reference(
+    artifact: Artifact, store: Store, bare: Base, registry: str, logins: Path, tmp_path: Path
+) -> None:
+    """stdout is what a deployment names; the second push says that next to nothing was sent."""
+    log_in(logins, registry)
+    base = tmp_path / "base.tar"
+    save(base, lambda file: write_archive(store, base_image(store, bare), ["base:1"], file))
+    words = ["image", str(artifact.path), "--base", str(base), "--push", f"{registry}/command/"]
+    said = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-m", "effetool", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert re.fullmatch(rf"{registry}/command/probe:1\.0@sha256:[0-9a-f]{{64}}\n", done.stdout)
+        said += [line for line in done.stderr.splitlines() if line.startswith("  pushed")]
+    assert " KB sent" in said[0] and " 0 B sent" in said[1]
 
 
 def test_a_credential_helper_is_asked(
