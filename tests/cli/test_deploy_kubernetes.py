@@ -1,4 +1,4 @@
-"""`effe-tool deploy kubernetes` and `knative`: YAML on stdout, words on stderr."""
+"""`effe-tool deploy kubernetes`, `knative`, `compose` and `swarm`: YAML on stdout, words on stderr."""
 
 from __future__ import annotations
 
@@ -84,3 +84,14 @@ def test_what_is_refused(effe_tool, mail: Path, arguments: list[str], said: str)
     done = effe_tool("deploy", "kubernetes", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(said)
+
+
+def test_compose_and_swarm(effe_tool, mail: Path) -> None:
+    """A file on stdout; what is to be given is asked for when it starts."""
+    for target, port in (("compose", "127.0.0.1:9000:8080"), ("swarm", "")):
+        done = effe_tool("deploy", target, "mail.py", "--port", "9000", "--image", "mail=registry.example.org/m:2")
+        assert (done.returncode, done.stderr) == (0, "")
+        service = yaml.safe_load(done.stdout)["services"]["mail"]
+        assert service["image"] == "registry.example.org/m:2"
+        assert service["environment"]["REGION"] == "${REGION:?mail needs REGION}"
+        assert port in str(service["ports"])

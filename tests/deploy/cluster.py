@@ -62,7 +62,22 @@ def validate(objects: Sequence[dict[str, Any]]) -> None:
 
 
 def models(objects: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what the models of the custom resources find wrong; they are installed from the lock beside them."""
+    """Return what the models of the custom resources find wrong."""
+    install_models()
+    done = node(
+        [str(MODELS / "validate.mjs")],
+        return_completed_process=True,
+        input=json.dumps(list(objects)),
+        capture_output=True,
+        text=True,
+    )
+    assert isinstance(done, subprocess.CompletedProcess) and done.returncode == 0, done
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def install_models() -> None:
+    """Install the schemas that npm's packages hold, from the lock beside them, once."""
     with (MODELS / "package.json").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if not (MODELS / "node_modules" / ".package-lock.json").exists():
@@ -74,13 +89,3 @@ def models(objects: Sequence[dict[str, Any]]) -> list[str]:
                 text=True,
             )
             assert isinstance(done, subprocess.CompletedProcess) and done.returncode == 0, done
-    done = node(
-        [str(MODELS / "validate.mjs")],
-        return_completed_process=True,
-        input=json.dumps(list(objects)),
-        capture_output=True,
-        text=True,
-    )
-    assert isinstance(done, subprocess.CompletedProcess) and done.returncode == 0, done
-    found: list[str] = json.loads(done.stdout)
-    return found
