@@ -17,6 +17,7 @@ packages=(
     zsh             # tests/cli: completion
     fish            # tests/cli: completion
     curl      # the README's commands
+    slowhttptest    # tests/runtime: slow heads, bodies, readers
     chromium         # the error page of dev
     chromium-driver
 )

@@ -267,7 +267,6 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         except OSError:
             self.close()
             return
-        self.server.hold(-sent)
         self.out = out[sent:]
         self.mark += sent
         if self.mark >= PROGRESS:
@@ -275,6 +274,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             self.deadline = monotonic() + self.server.write_timeout
         if len(self.out):
             return
+        self.server.hold(-len(out.obj))  # type: ignore[arg-type]
         self.out = None
         self.state = IDLE
         self._settle()
@@ -294,7 +294,10 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         if self.out is not None:
             self.mark = 0
             self.deadline = monotonic() + server.write_timeout
-            server.hold(len(self.out))
+            # What the kernel has taken is not held any more, so that what is counted is what is held.
+            rest = bytes(self.out)
+            self.out = memoryview(rest)
+            server.hold(len(rest))
             self.park(FLUSH, WRITE)
         elif self.gone:
             self.abort()
@@ -390,7 +393,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         server.sources.pop(self.fd, None)
         if self.out is not None:
             if self.state == FLUSH:
-                server.hold(-len(self.out))
+                server.hold(-len(self.out.obj))  # type: ignore[arg-type]
             self.out = None
         if self.watched and server.explicit:
             self.unwatch()

@@ -168,6 +168,8 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
      "RFC 9112 section 3 asks for at least 8000."),
     ("max-headers", _count, "N", "100", "header fields in a request (431)",
      "Twice what a browser behind several proxies sends; http.client stops at 100 too."),
+    ("max-unread", _size_limit, "SIZE", "32MiB", "bytes of answers that wait for slow readers; 0: no limit",
+     "In each worker; a small container has room for twice that, where those that stand still are cut off at once."),
     ("Log",),
     ("log", _log, "text|json", None, "log to stderr in this form",
      "Not set: text at a terminal, else syslog where /dev/log answers, else JSON lines on stderr."),
@@ -223,6 +225,7 @@ class Settings:
     max_header: int
     max_target: int
     max_headers: int
+    max_unread: int
     log: str | None
     access_log: bool
     path: str | None

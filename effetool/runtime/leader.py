@@ -46,10 +46,12 @@ class Runner:
         self.wake = threading.Lock()
         self.wake.acquire()
         self.key: str | None = None
+        self.thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError where the system has none left."""
-        threading.Thread(target=self._live, name="effe", daemon=True).start()
+        self.thread = threading.Thread(target=self._live, name="effe", daemon=True)
+        self.thread.start()
 
     def _live(self) -> None:
         server = self.server

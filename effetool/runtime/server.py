@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # How exact the time-outs are, and how often all connections are looked at (1 ms for 10,000 of them).
 TICK = 0.25
-# Responses that wait for slow readers, all together. Beyond, the reader that has stood still for longest is cut off.
-HELD = 64 * 1024 * 1024
 # While draining, an idle connection may still bring a request that was on its way; then it is closed.
 LAST_CALL = 0.25
 
@@ -68,6 +66,7 @@ class Server(HTTPServer):
         self.limits = Limits(settings.max_header, settings.max_target, settings.max_headers)
         self.max_body = settings.max_body
         self.max_connections = settings.max_connections
+        self.max_unread = settings.max_unread
         self.queue = settings.queue
         self.run_timeout = settings.timeout
         self.header_timeout = settings.header_timeout
@@ -179,7 +178,7 @@ class Server(HTTPServer):
             if source.deadline <= now:
                 source.expire(runner)
         self.patience = TICK if len(self.sources) > 1 + len(self._listeners) or self.draining else 1.0
-        if self.pending > HELD:
+        if self.pending > self.max_unread:
             self.relieve(now)
         if self.idle:
             self.pool.sweep(now - self.settings.context_idle)
@@ -216,18 +215,32 @@ class Server(HTTPServer):
             connection.close()
 
     def hold(self, size: int) -> None:
-        """Count what waits for slow readers; cut off the slowest when it is too much."""
+        """Count what waits for slow readers. At twice the limit this cannot wait for the next tick."""
         with self.lock:
             self.pending += size
+        if size > 0 and self.pending > 2 * self.max_unread:
+            if self.leader.thread is threading.current_thread():
+                self.relieve(monotonic())
+            else:
+                self.next_tick = 0.0
+                self.wake()
 
     def relieve(self, now: float) -> None:
-        """Cut off readers that stand still while too much waits for all of them."""
+        """Cut off the readers that have stood still for longest, until what waits for all of them is within its limit.
+
+        Up to twice the limit each has a second: a burst of large answers is no attack. The leader's.
+        """
+        since = now if self.pending > 2 * self.max_unread else now - 1.0
         slow = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == FLUSH]
         slow.sort(key=lambda connection: connection.deadline)
+        count = 0
         for connection in slow:
-            if self.pending <= HELD or connection.deadline - self.write_timeout > now - 1.0:
-                return
+            if self.pending <= self.max_unread or connection.deadline - self.write_timeout > since:
+                break
             connection.abort()
+            count += 1
+        if count:
+            self.log.warning("too much waits for slow readers: the slowest are cut off", connections=count)
 
     def reserve(self) -> Runner | None:
         """Take a follower, or start one; None where there are no more threads. Under the lock."""

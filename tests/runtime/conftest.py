@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -104,6 +105,11 @@ class Running:
         self.signal()
         return self.end()
 
+    def memory(self, field="VmRSS"):
+        """Return the bytes it holds now, or (VmHWM) has held at most; proc_pid_status(5)."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"{field}:\s+(\d+) kB", text)[1]) * 1024
+
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()
@@ -140,6 +146,23 @@ def serve(tmp_path):
     yield start
     for running in started:
         running.kill()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Build an effe from its source (text), once for each; return the .pex."""
+    made = {}
+
+    def build(source):
+        if source not in made:
+            folder = tmp_path_factory.mktemp("built")
+            (folder / "logic.py").write_text(source)
+            command = [sys.executable, "-m", "effetool", "build", "-q", "--out", "effe.pex"]
+            subprocess.run(command, cwd=folder, check=True, timeout=PATIENCE)
+            made[source] = folder / "effe.pex"
+        return made[source]
+
+    return build
 
 
 def pythons():

@@ -263,6 +263,37 @@ def test_a_slow_reader_does_not_fill_memory(probe):
     assert kib < 60_000
 
 
+def test_too_much_that_waits_for_slow_readers_cuts_off_the_slowest(serve):
+    """-max-unread: those that stand still longest go first, and whoever reads is served."""
+    size = 6_000_000  # the kernel takes the first megabytes
+    logic = LOGIC.replace('else: response.write("hello")', f'else: response.write(b"x" * {size})')
+    probe = serve(logic, "-max-unread", "10MiB", "-write-timeout", "1h")
+    readers = []
+    for _ in range(12):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(PATIENCE)
+        sock.connect(("127.0.0.1", probe.port))
+        sock.sendall(ask("/"))
+        sock.recv(1)
+        readers.append(sock)
+    assert probe.record("too much waits for slow readers")["level"] == "warning"
+    assert len(probe.get("/")[1]) == size
+
+    def finish(sock):
+        total = 1
+        try:
+            while total < size:
+                total += len(sock.recv(65536))
+        except ConnectionResetError:
+            return False
+        return True
+
+    assert not finish(readers[0]) and finish(readers[-1])
+    for sock in readers:
+        sock.close()
+
+
 def test_sigterm_answers_what_is_under_way(probe):
     """The answer says Connection: close; the idle connection ends; contexts are stopped; exit 0."""
     idle = probe.connect()
