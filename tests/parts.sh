@@ -16,6 +16,7 @@ packages=(
     git             # templates from a repository
     zsh             # tests/cli: completion
     fish            # tests/cli: completion
+    systemd         # tests/deploy: systemd-analyze, systemd-socket-activate
     curl      # the README's commands
     slowhttptest    # tests/runtime: slow heads, bodies, readers
     chromium         # the error page of dev

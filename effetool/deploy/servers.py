@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..runtime.flags import Settings
 from .effes import Effe
 
-__all__ = ["FIRST_PORT", "Server", "count_servers", "read_servers"]
+__all__ = ["ADMIN", "FIRST_PORT", "Server", "count_servers", "read_servers"]
 
 FIRST_PORT = 8101
 # From an instance's port to that of its admin listener, where ports are counted.

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-TARGETS = ("haproxy", "kubernetes", "knative", "compose", "swarm")
+TARGETS = ("haproxy", "kubernetes", "knative", "compose", "swarm", "systemd")
 
 deploy = typer.Typer(
     help="Print the configuration of what runs effes, from their INFO.",

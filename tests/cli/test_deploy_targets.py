@@ -1,4 +1,4 @@
-"""`effe-tool deploy kubernetes`, `knative`, `compose` and `swarm`: YAML on stdout, words on stderr."""
+"""`effe-tool deploy kubernetes`, `knative`, `compose`, `swarm`, `systemd`: text on stdout, words on stderr."""
 
 from __future__ import annotations
 
@@ -95,3 +95,14 @@ def test_compose_and_swarm(effe_tool, mail: Path) -> None:
         assert service["image"] == "registry.example.org/m:2"
         assert service["environment"]["REGION"] == "${REGION:?mail needs REGION}"
         assert port in str(service["ports"])
+
+
+def test_systemd(effe_tool, mail: Path) -> None:
+    """Each unit below the path it belongs to, or in files of their names."""
+    done = effe_tool("deploy", "systemd", "mail.py", "-e", "REGION=eu")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("# /etc/systemd/system/effe-mail.service\n[Unit]\n")
+    assert "\n# /etc/systemd/system/effe-mail.socket\n[Unit]\n" in done.stdout
+    done = effe_tool("deploy", "systemd", "mail.py", "--dirout", "units")
+    assert sorted(done.stdout.split()) == ["units/effe-mail.service", "units/effe-mail.socket"]
+    assert "without a value: mail: REGION" in done.stderr
