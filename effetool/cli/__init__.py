@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         code = _run(arguments)
     except KeyboardInterrupt:
         return 130
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
     except BrokenPipeError:
         code = 1
     try:
