@@ -109,7 +109,6 @@ def _match(runtime: str, servers: Mapping[str, Sequence[Server]], wait: float, c
         console.result(f"{change.verb} {change.server} {change.address}")
 
     changes = match_servers(Runtime(runtime), servers, wait, told)
-    console.write(
-        f"{len(changes)} changes in {time.perf_counter() - began:.1f} s" if changes else "it has these servers already"
-    )
+    count = f"{len(changes)} change{'s' * (len(changes) != 1)} in {time.perf_counter() - began:.1f} s"
+    console.write(count if changes else "it has these servers already")
     return [{"verb": change.verb, "server": change.server, "address": change.address} for change in changes]
