@@ -13,6 +13,8 @@ packages=(
     apache2-utils   # tests/image: htpasswd for the registry
     openssl         # tests/image, tests/runtime: certificates
     haproxy         # tests/runtime, tests/deploy, tests/up: restarts, routes, scaling that lose no request
+    wrk             # tests/benchmarks: the load
+    haproxy         # tests/runtime: restarts that lose no request
     git             # templates from a repository
     zsh             # tests/cli: completion
     fish            # tests/cli: completion

@@ -1,15 +1,9 @@
-"""One client's connection: bytes to requests, the author's run, the answer on its way.
-
-A connection is in one of the states below and belongs to one thread at a time: the leader, except in RUN, when it
-belongs to the thread that runs the author's code. RUN begins and ends under the server's lock; everything else is the
-owner's alone, so nothing here leans on the GIL.
-"""
+"""One client's connection: bytes to requests, and what is to be done in each of its states (see transport)."""
 
 from __future__ import annotations
 
 import select
-import socket
-import struct
+from io import BytesIO
 from time import monotonic
 
 from .body import COLLECTED, Incoming
@@ -18,6 +12,18 @@ from .exchange import Exchange
 from .httpbase import BaseHTTPRequestHandler
 from .poll import READ, WRITE
 from .request import Request
+from .transport import (
+    BLOCKED,
+    BODY,
+    DONTWAIT,
+    DRAIN,
+    FLUSH,
+    IDLE,
+    LINGER,
+    LINGER_SECONDS,
+    QUEUED,
+    RUN,
+)  # fmt: skip
 from .wire import parse_head
 
 TYPE_CHECKING = False
@@ -27,29 +33,13 @@ if TYPE_CHECKING:
     from .leader import Runner
     from .server import Server
 
-IDLE = 0  # waits for a head, or for the rest of one
-BODY = 1  # collects a small body
-RUN = 2  # the author's code runs, in a thread that does not lead
-QUEUED = 3  # a request waits for a context
-FLUSH = 4  # a response waits for its reader
-DRAIN = 5  # reads the rest of a body that nobody wanted
-LINGER = 6  # answered and half closed: lets the client read the answer before the end
-CLOSED = 7
-
 RECEIVE = 64 * 1024
-DONTWAIT = socket.MSG_DONTWAIT
-BLOCKED = (BlockingIOError, InterruptedError)
 # A slow client makes progress when this much has moved within its time-out: a byte now and then does not count.
 PROGRESS = 1024
 # An unread body: up to here it is cheaper to read it than to open a new connection.
 DRAINED = 256 * 1024
-# A client that still sends must be able to read why it was refused; a close at once would reset it (RFC 9112 9.6).
-LINGER_SECONDS = 2.0
 # For a request that is there when its connection's time is over: until the poll has reported it.
 IN_TIME = 1.0
-
-
-_RESET = struct.pack("ii", 1, 0)
 
 
 class Connection(Exchange, BaseHTTPRequestHandler):
@@ -121,10 +111,15 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             start = request.end
             if request.close:
                 self.closing = True
-            if request.length:
-                start = self._receive_body(request, request.length, data, start, runner)
-                if start < 0:
-                    return
+            length = request.length
+            if length:
+                if 0 < length <= end - start and length <= self.server.max_body:
+                    request._body = BytesIO(data[start : start + length])  # it is all here
+                    start += length
+                else:
+                    start = self._receive_body(request, length, data, start, runner)
+                    if start < 0:
+                        return
             if not self.answer(request, runner):
                 if start < end:
                     self.buffer = data[start:]
@@ -323,17 +318,6 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         else:
             self.close()
 
-    def linger(self) -> None:
-        """End our side; read and drop what the client still sends, so that it can read the answer."""
-        self.buffer = b""
-        try:
-            self.request.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
-        self.deadline = monotonic() + LINGER_SECONDS
-        self.park(LINGER, READ)
-
     def expire(self, runner: Runner) -> None:
         """Act on a deadline that has passed. The leader's."""
         state = self.state
@@ -357,58 +341,3 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         ready = select.poll()
         ready.register(self.fd, select.POLLIN)
         return bool(ready.poll(0))
-
-    # Where this connection stands with the poller.
-
-    def park(self, state: int, mask: int) -> None:
-        """Hand the connection to whoever leads, which may be another thread from this moment on."""
-        server = self.server
-        try:
-            with server.lock:
-                watched = self.watched
-                self.watched = mask
-                self.state = state
-                if watched == 0:
-                    server.poller.register(self.fd, mask)
-                elif watched != mask:
-                    server.poller.modify(self.fd, mask)
-        except OSError:
-            self.watched = 0
-            self.close()
-
-    def unwatch(self) -> None:
-        """Take the connection out of the poll."""
-        if self.watched:
-            self.watched = 0
-            try:
-                self.server.poller.unregister(self.fd)
-            except OSError:
-                pass
-
-    def close(self) -> None:
-        """End the connection. A closed descriptor leaves an epoll by itself."""
-        if self.state == CLOSED:
-            return
-        server = self.server
-        server.sources.pop(self.fd, None)
-        if self.out is not None:
-            if self.state == FLUSH:
-                server.hold(-len(self.out.obj))  # type: ignore[arg-type]
-            self.out = None
-        if self.watched and server.explicit:
-            self.unwatch()
-        self.state = CLOSED
-        try:
-            self.request.close()
-        except OSError:
-            pass
-        if server.draining:
-            server.wake()
-
-    def abort(self) -> None:
-        """End the connection with a reset: the client must not take what it has for a complete answer."""
-        try:
-            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        except OSError:
-            pass
-        self.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from time import monotonic
 
 from .errors import Disconnected, HTTPError
@@ -11,47 +9,27 @@ from .reply import CONTINUE, REASONS, TEXT
 from .request import Request
 from .response import Response, respond
 from .stats import QUICK
+from .transport import BLOCKED, DONTWAIT, IDLE, QUEUED, RUN, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from .leader import Runner
-    from .server import Server
-
-DONTWAIT = socket.MSG_DONTWAIT
-BLOCKED = (BlockingIOError, InterruptedError)
-_IDLE, _QUEUED, _LINGER = 0, 3, 6
 
 
-class Exchange:
+class Exchange(Transport):
     """What a connection does between a complete head and a sent answer."""
-
-    server: Server
-    request: Any
-    client_address: Any
-    closing: bool
-    gone: bool
-    state: int
-    buffer: bytes
-    out: memoryview | None
-    current: Request | None
-    deadline: float
-    _recv: Any
-    _send: Any
-    _blocking = False
 
     def answer(self, request: Request, runner: Runner) -> bool:
         """Run the author's code and send its answer. True: the connection can go on with its next request at once."""
         server = self.server
-        if server.slow and runner.leading:
-            runner.expect_slow(self, request)
-        response = respond(request)
         slot = runner.slot
-        if runner.leading:
-            slot.append(request)
+        if server.slow or not runner.leading:
+            runner.enter(self, request)
         else:
-            runner.outside(self, request)
+            slot.append(request)
+        response = respond(request)
         keep = True
         try:
             lease = server.idle.pop()
@@ -62,10 +40,9 @@ class Exchange:
             lease = found
             keep = lease.pooled
         data: bytes | None
-        incoming = request.incoming
         try:
             result = server.run(lease.context, lease.error, response, request)
-            if result is None and response._streams is None and (incoming is None or incoming.complete):
+            if result is None and response._streams is None and request.incoming is None:
                 data = response._whole()
             else:
                 data, response, keep = self._unusual(result, request, response, keep)
@@ -78,6 +55,8 @@ class Exchange:
                 server.pool.retire(lease)
                 return False
         now = monotonic()
+        took = now - runner.mark
+        runner.mark = now
         if keep:
             lease.used = now
             server.idle.append(lease)
@@ -93,9 +72,7 @@ class Exchange:
                 sent = len(data)
             if sent != len(data):
                 self.out = memoryview(data)[sent:]
-        took = now - runner.mark
-        runner.mark = now
-        if took < QUICK and response._status == 200:
+        if took < QUICK and response._status < 300:
             counts = runner.counts
             counts.quick += 1
             counts.seconds += took
@@ -103,10 +80,10 @@ class Exchange:
             runner.counts.observe(response._status, took)
         if server.access or response.error:
             self._report(request, response, took)
-        if incoming is not None and not incoming.complete:
+        if request.incoming is not None and not request.incoming.complete:
             self.current = request
             return False
-        if self.closing or self.out is not None or self.gone:
+        if self.closing or self.gone or self.out is not None:
             self.current = None
             return False
         self.deadline = now + server.idle_timeout
@@ -211,7 +188,7 @@ class Exchange:
             self.refuse(overloaded(), runner)
         else:
             self.current = request
-            self.state = _QUEUED
+            self.state = QUEUED
         return False
 
     def overdue(self, runner: Runner) -> None:
@@ -219,11 +196,11 @@ class Exchange:
         server = self.server
         with server.lock:
             request = self.current
-            if self.state != 2 or request is None or request.begun:
+            if self.state != RUN or request is None or request.begun:
                 self.deadline = float("inf")
                 return
             request.abandoned = True
-            self.state = _IDLE
+            self.state = IDLE
             self.current = None
         server.log.error("run() exceeded -timeout: answered 504", request_id=request.id, target=request.target)
         self.refuse(HTTPError(504, "the function took too long"), runner)
@@ -237,27 +214,6 @@ class Exchange:
                 raise Disconnected("the request was answered 504: run took longer than -timeout")
             request.begun = True
         self._settle_body(request)
-
-    def transmit(self, data: bytes) -> None:
-        """Send it all; block while the client reads, up to the time-out. Raises Disconnected."""
-        if self.gone:
-            raise Disconnected("the client has gone")
-        view = memoryview(data)
-        try:
-            sent = self._send(view, DONTWAIT)
-        except BLOCKED:
-            sent = 0
-        except OSError as error:
-            raise self._lost(error) from None
-        if sent == len(view):
-            return
-        self._block()
-        while sent < len(view):
-            view = view[sent:]
-            try:
-                sent = self._send(view)
-            except OSError as error:  # a time-out is a BlockingIOError
-                raise self._lost(error) from None
 
     def receive(self, request: Request) -> None:
         """Wait for more of the request's body. Raises HTTPError and Disconnected."""
@@ -290,30 +246,6 @@ class Exchange:
             self.closing = True
             raise
 
-    def _lost(self, error: OSError) -> Disconnected:
-        self.gone = True
-        return Disconnected(f"the client has gone: {error.strerror or 'it does not read'}")
-
-    def _block(self) -> None:
-        if not self._blocking:
-            self._blocking = True
-            for option, seconds in (
-                (socket.SO_RCVTIMEO, self.server.body_timeout),
-                (socket.SO_SNDTIMEO, self.server.write_timeout),
-            ):
-                whole = min(int(seconds), 1 << 30)
-                value = struct.pack("@ll", whole, int((seconds - int(seconds)) * 1e6) or (0 if whole else 1000))
-                self.request.setsockopt(socket.SOL_SOCKET, option, value)
-
-    def peer(self) -> tuple[str, int]:
-        """Return the client's address and port."""
-        address = self.client_address
-        if not isinstance(address, tuple):
-            return ("unix", 0)
-        host = address[0]
-        # A dual-stack socket shows IPv4 clients as mapped addresses (RFC 4291 2.5.5.2).
-        return (host[7:] if host.startswith("::ffff:") else host, address[1])
-
     def refuse(self, error: HTTPError, runner: Runner) -> None:
         """Answer what cannot be served, and close: nobody knows where the next request would begin."""
         self.current = None
@@ -331,14 +263,6 @@ class Exchange:
             self.abort()
             return
         self.linger()
-
-    def linger(self) -> None:
-        """See Connection."""
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        """See Connection."""
-        raise NotImplementedError
 
 
 def overloaded() -> HTTPError:

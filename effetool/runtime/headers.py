@@ -13,6 +13,8 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _VALUE = re.compile(r"[\t -~\x80-\xff]*").fullmatch
 # RFC 9110 7.6.1 and RFC 9112 6: the framing of a message belongs to the server; an author's copy would contradict it.
 _RESERVED = frozenset(("transfer-encoding", "keep-alive", "upgrade", "trailer"))
+# What replaces the server's own line, or is part of how it frames the message.
+_FRAMED = frozenset(("connection", "content-length", "server", "date", "x-request-id"))
 
 
 class Headers:
@@ -79,20 +81,23 @@ class ResponseHeaders(Headers):
     After the response has begun, every change raises RuntimeError.
     """
 
-    __slots__ = ("sent",)
+    __slots__ = ("_framed", "_kind", "sent")
 
     def __init__(self) -> None:
         self._fields = []
+        self._kind = False  # Content-Type was set
+        self._framed = False  # a field was set that the server has a say in
         self.sent = False
 
     def __setitem__(self, name: str, value: object) -> None:
         field = self._checked(name, value)
         fields = self._fields
-        for place, old in enumerate(fields):
-            if old[0] == field[0]:
-                fields[place] = field
-                fields[place + 1 :] = [other for other in fields[place + 1 :] if other[0] != field[0]]
-                return
+        if fields:
+            for place, old in enumerate(fields):
+                if old[0] == field[0]:
+                    fields[place] = field
+                    fields[place + 1 :] = [other for other in fields[place + 1 :] if other[0] != field[0]]
+                    return
         fields.append(field)
 
     def add(self, name: str, value: object) -> None:
@@ -106,6 +111,7 @@ class ResponseHeaders(Headers):
         if len(kept) == len(self._fields):
             raise KeyError(name)
         self._fields[:] = kept
+        self._kind = self._kind and key != "content-type"
 
     def setdefault(self, name: str, value: str) -> str:
         """Set the field unless it is there; return its value."""
@@ -124,18 +130,37 @@ class ResponseHeaders(Headers):
             raise RuntimeError("the response has begun: its headers are on their way")
 
     def _checked(self, name: str, value: object) -> tuple[str, str, str]:
-        self._writable()
-        if _NAME(name) is None:
-            raise ValueError(f"no name of a header field: {name!r}")
+        if self.sent:
+            self._writable()
+        key = _keys.get(name) or _key(name)
         if not isinstance(value, str):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"the value of {name} must be a str, not {type(value).__name__}")
             value = str(value)
-        if _VALUE(value) is None:
+        # Printable ASCII needs no regular expression.
+        if not (value.isascii() and value.isprintable()) and _VALUE(value) is None:
             raise ValueError(f"the value of {name} holds a character no header field may hold: {value!r}")
-        key = name.lower()
-        if key in _RESERVED:
-            raise ValueError(f"{name} is set by the server, which frames the response")
-        if key == "content-length" and not (value.isascii() and value.isdigit()):
-            raise ValueError(f"Content-Length is a number, not {value!r}")
+        if key == "content-type":
+            self._kind = True
+        elif key in _FRAMED:
+            self._framed = True
+            if key == "content-length" and not (value.isascii() and value.isdigit()):
+                raise ValueError(f"Content-Length is a number, not {value!r}")
         return key, name, value.strip(" \t")
+
+
+# Names that were checked, in lower case; as many as an effe can have use for, not as many as it can make.
+_keys: dict[str, str] = {}
+_KEYS = 256
+
+
+def _key(name: str) -> str:
+    """Check a field's name, and return it in lower case."""
+    if _NAME(name) is None:
+        raise ValueError(f"no name of a header field: {name!r}")
+    key = name.lower()
+    if key in _RESERVED:
+        raise ValueError(f"{name} is set by the server, which frames the response")
+    if len(_keys) < _KEYS:
+        _keys[name] = key
+    return key

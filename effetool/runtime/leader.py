@@ -16,6 +16,8 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
+from .transport import RUN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -31,7 +33,6 @@ FOLLOWER_IDLE = 30.0
 # How often a slow target must be fast again until it runs in the leader again, and how many targets are remembered.
 SLOW = 8
 REMEMBERED = 256
-_RUN = 2
 
 
 class Runner:
@@ -100,11 +101,20 @@ class Runner:
                     server.followers.append(self)
                 return
 
+    def enter(self, connection: Any, request: Request) -> None:
+        """Begin a run where something is slow lately, or in a thread that does not lead."""
+        if self.leading:
+            self.expect_slow(connection, request)
+        if self.leading:
+            self.slot.append(request)
+        else:
+            self.outside(connection, request)
+
     def outside(self, connection: Any, request: Request) -> None:
         """Begin a run in a thread that does not lead: only the clock can end it."""
         self.mark = now = monotonic()
         with self.server.lock:
-            connection.state = _RUN
+            connection.state = RUN
             connection.current = request
             connection.deadline = now + self.server.run_timeout
 
@@ -134,7 +144,7 @@ class Runner:
         server = self.server
         with server.lock:
             if not self.leading:
-                connection.state = _RUN
+                connection.state = RUN
                 connection.current = request
                 return True
             follower = server.reserve()
@@ -146,7 +156,7 @@ class Runner:
 
     def _demote(self, connection: Any, request: Request) -> None:
         self.leading = False
-        connection.state = _RUN
+        connection.state = RUN
         connection.current = request
         connection.deadline = monotonic() + self.server.run_timeout
 

@@ -38,16 +38,18 @@ REASONS = {
 class Clock:
     """The date of the responses, made once a second.
 
-    `usual` maps a content type to the head of a 200 up to the number of Content-Length. Threads share it without a
-    lock: a new second brings a new dict, and whoever still holds the old one sends a date that is a second old.
+    `usual` maps a content type to the head of a 200 up to the number of Content-Length, `starts` a status to the begin
+    of its head. Threads share them without a lock: a new second brings new dicts, and whoever still holds the old ones
+    sends a date that is a second old.
     """
 
-    __slots__ = ("date", "second", "usual")
+    __slots__ = ("date", "second", "starts", "usual")
 
     def __init__(self) -> None:
         self.second = -1
         self.date = b""
         self.usual: dict[str, bytes] = {}
+        self.starts: dict[int, bytes] = {}
         self.tick()
 
     def tick(self) -> None:
@@ -58,7 +60,7 @@ class Clock:
             # RFC 9110 5.6.7 IMF-fixdate; strftime would write it in the locale's language.
             text = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month]} {year:04} {hour:02}:{minute:02}:{sec:02} GMT"
             self.date = text.encode()
-            self.usual = {}
+            self.usual, self.starts = {}, {}
             self.second = second
 
     def make_usual(self, kind: str) -> bytes:
@@ -69,10 +71,15 @@ class Clock:
 
     def start(self, status: int, server: bool = True, date: bool = True) -> bytes:
         """Write the status line and the fields every response has (RFC 9110 6.6.1: Date)."""
-        reason = REASONS.get(status, "")
-        line = f"HTTP/1.1 {status} {reason}\r\n".encode()
+        usual = server and date
+        if usual and status in self.starts:
+            return self.starts[status]
+        line = f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode()
         # The name alone: a version would tell an attacker which holes to try.
-        return line + (b"Server: effe\r\n" if server else b"") + (b"Date: %b\r\n" % self.date if date else b"")
+        line += (b"Server: effe\r\n" if server else b"") + (b"Date: %b\r\n" % self.date if date else b"")
+        if usual:
+            self.starts[status] = line
+        return line
 
 
 def encode_fields(fields: Iterable[tuple[str, str, str]]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .headers import ResponseHeaders
-from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk, encode_fields
+from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 HELD_BACK = 256 * 1024
 
 
+# RFC 9110 6.4.1 (and a response to HEAD).
+_BODYLESS = (204, 304)
+# Fields whose place in the head is decided here; an author's own replaces the server's.
+_FRAMED = frozenset(("connection", "content-length", "content-type", "server", "date", "x-request-id"))
 # The end of a head of the usual kind.
 LENGTHS = [b"%d\r\n\r\n" % size for size in range(1024)]
 
@@ -40,9 +44,9 @@ class Response:
     _headers: ResponseHeaders | None
     _first: bytes | None  # the first write, for most answers all of it; not None once the response streams
     _parts: list[bytes] | None  # the first write and those after it
-    _size: int  # octets of the body; of a response that does not stream, once it is whole
+    _size: int  # octets of the body; set once it is whole, or from the second write on
     _streams: int | None  # None: not begun · 0: begun, no body allowed · 1: plain octets · 2: chunks
-    _left: int | None  # octets still owed to an author's Content-Length
+    _left: int | None  # octets still owed to an author's Content-Length; set once it streams
     error: str | None
     # Not set but in an async run: what is to be sent goes to the thread that waits for it (loop.py).
     _outbox: Outbox
@@ -171,14 +175,32 @@ class Response:
         connection = request.connection
         body = self._body()
         self._size = size = len(body)
-        if self._usual and request.usual and not connection.closing:
+        if self._usual and not connection.closing and request.method != "HEAD":
             clock = connection.server.clock
             kind = self._kind or TEXT
             head = clock.usual.get(kind) or clock.make_usual(kind)
+            if request.named:
+                return b"%b%d\r\nX-Request-ID: %b\r\n\r\n%b" % (head, size, request.id.encode(), body)
             return b"".join((head, LENGTHS[size] if size < 1024 else b"%d\r\n\r\n" % size, body))
         status = self._status
+        headers = self._headers
+        if not (
+            connection.closing or request.named or request.method == "HEAD" or status in _BODYLESS
+            or (headers is not None and headers._framed)
+        ):  # fmt: skip
+            # The author's fields, none of which is for the server to decide.
+            text = ""
+            if headers is not None:
+                headers.sent = True
+                for _, name, value in headers._fields:
+                    text += f"{name}: {value}\r\n"
+            if (headers is None or not headers._kind) and (size or self._kind is not None):
+                text += f"Content-Type: {self._kind or TEXT}\r\n"
+            text += f"Content-Length: {size}\r\n\r\n"
+            clock = connection.server.clock
+            return b"".join((clock.starts.get(status) or clock.start(status), text.encode("latin-1"), body))
         declared = self._declared()
-        bodyless = request.method == "HEAD" or status in (204, 304)
+        bodyless = request.method == "HEAD" or status in _BODYLESS
         length: int | None = size
         if declared is not None and (not bodyless or (body and request.method == "HEAD")) and declared != length:
             connection.closing = True
@@ -198,37 +220,39 @@ class Response:
         request = self._request
         connection = request.connection
         server = date = kind = True
-        lines = b""
-        fields = []
+        named = request.named
+        text = ""
         if self._headers is not None:
             self._headers.sent = True
-            for field in self._headers._fields:
-                key = field[0]
-                if key == "connection":
-                    if "close" in field[2].lower():
-                        connection.closing = True
-                    continue
-                if key == "content-length":
-                    continue
-                if key == "content-type":
-                    kind = False
-                elif key == "server":
-                    server = False
-                elif key == "date":
-                    date = False
-                fields.append(field)
-            lines = encode_fields(fields)
-        if kind and self._status not in (204, 304) and (self._kind is not None or length):
-            lines += b"Content-Type: %b\r\n" % (self._kind or TEXT).encode("latin-1")
+            for key, name, value in self._headers._fields:
+                if key in _FRAMED:
+                    if key == "content-length":
+                        continue
+                    if key == "connection":
+                        if "close" in value.lower():
+                            connection.closing = True
+                        continue
+                    if key == "content-type":
+                        kind = False
+                    elif key == "server":
+                        server = False
+                    elif key == "date":
+                        date = False
+                    else:
+                        named = False
+                text += f"{name}: {value}\r\n"
+        if kind and (self._kind is not None or length) and self._status not in _BODYLESS:
+            text += f"Content-Type: {self._kind or TEXT}\r\n"
         if length is not None:
-            lines += b"Content-Length: %d\r\n" % length
+            text += f"Content-Length: {length}\r\n"
         if chunked:
-            lines += b"Transfer-Encoding: chunked\r\n"
-        if "\nx-request-id:" in request._low and (self._headers is None or "x-request-id" not in self._headers):
-            lines += b"X-Request-ID: %b\r\n" % request.id.encode("ascii")
+            text += "Transfer-Encoding: chunked\r\n"
+        if named:
+            text += f"X-Request-ID: {request.id}\r\n"
         if connection.closing:
-            lines += b"Connection: close\r\n"
-        return connection.server.clock.start(self._status, server, date) + lines + b"\r\n"
+            text += "Connection: close\r\n"
+        text += "\r\n"
+        return connection.server.clock.start(self._status, server, date) + text.encode("latin-1")
 
     def _begin(self) -> None:
         """Send the head, and what was held back."""
@@ -236,10 +260,10 @@ class Response:
         connection = request.connection
         connection.claim(request)
         declared = self._declared()
-        bodyless = request.method == "HEAD" or self._status in (204, 304)
+        bodyless = request.method == "HEAD" or self._status in _BODYLESS
         if declared is None and request._minor == "0":
             connection.closing = True  # RFC 9112 6.1: no chunks for HTTP/1.0; the end of the connection ends the body
-        chunked = declared is None and request._minor != "0" and self._status not in (204, 304)
+        chunked = declared is None and request._minor != "0" and self._status not in _BODYLESS
         if self._status == 204:
             declared = None
         data = self._head(declared, chunked)
@@ -290,6 +314,5 @@ def respond(request: Request) -> Response:
     response._usual = True
     response._status = 200
     response._kind = response._headers = response._first = response._parts = response._streams = None
-    response._left = response.error = None
-    response._size = 0
+    response.error = None
     return response

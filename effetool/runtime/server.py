@@ -8,7 +8,7 @@ from socketserver import BaseServer
 from time import monotonic
 
 from .accept import Listener, Waker
-from .connection import FLUSH, IDLE, QUEUED, RUN, Connection
+from .connection import Connection
 from .exchange import overloaded
 from .httpbase import HTTPServer
 from .leader import Monitor, Runner
@@ -16,6 +16,7 @@ from .poll import READ, Selector, poller
 from .pool import Pool
 from .reply import Clock
 from .stats import Stats
+from .transport import FLUSH, IDLE, QUEUED, RUN
 from .wire import Limits
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-# What nearly every answer is: a 200 within the first bucket. Its caller counts it by itself, in `quick`.
+# What nearly every answer is: a 2xx within the first bucket. Its caller counts it by itself, in `quick`.
 QUICK = BUCKETS[0]
 
 

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _LINE = r"(" + _NAME + r") ([!-~\x80-\xff]+) HTTP/1\.([0-9])"
 _FIELD = _NAME + r":[\t -~\x80-\xff]*\r\n"
-# The usual head: origin-form, HTTP/1.1, Host first and plain, no field that changes how the message is framed but
-# Content-Length. One match, and nothing is left to check. Whatever else is a head at all matches _HEAD.
-_FRAMING = r"[cCtTeEhH](?i:onnection(?!:[ \t]*keep-alive[ \t]*\r)|ransfer-encoding|xpect|ost):"
+# The usual head: origin-form, HTTP/1.1, Host first and plain, one Content-Length or none, no other field that changes
+# how the message is framed. One match, and nothing is left to check but the number of fields where it has a body:
+# without, there are at most USUAL. What else is a head matches _HEAD.
+USUAL = 100
+_FRAMING = r"[cCtTeEhH](?i:on(?:nection(?!:[ \t]*keep-alive[ \t]*\r)|tent-length)|ransfer-encoding|xpect|ost):"
+_PLAIN = r"(?:(?!" + _FRAMING + r")" + _FIELD + r"){0," + str(USUAL - 1) + r"}"
 _USUAL = re.compile(
     r"(" + _NAME + r") (/[!-$&->@-~]*)([?%\x80-\xff][!-~\x80-\xff]*)? HTTP/1\.1"
-    r"(\r\n[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n(?:(?!" + _FRAMING + r")" + _FIELD + r")*)\r\n",
+    r"(\r\n[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n" + _PLAIN + r""
+    r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r")?)\r\n",
     re.ASCII,
 ).match
 _HEAD = re.compile(_LINE + r"(\r\n(?:" + _FIELD + r")*)\r\n").match
@@ -61,7 +65,7 @@ CHUNKED = -1
 class Limits:
     """The most that is read of a head: octets of all of it, octets of its target, number of its fields."""
 
-    __slots__ = ("fields", "head", "small", "target")
+    __slots__ = ("fields", "head", "small", "target", "usual")
 
     def __init__(self, head: int, target: int, fields: int) -> None:
         self.head = head
@@ -69,6 +73,8 @@ class Limits:
         self.fields = fields
         # A head of this size meets all three: the shortest field line is `a:` and CRLF.
         self.small = min(head, target, 4 * fields)
+        # The same of a usual head, whose fields are counted by its expression.
+        self.usual = min(head, target) if fields >= USUAL else self.small
 
     def check(self, size: int, target: int, fields: int) -> None:
         """Raise HTTPError: RFC 9112 3 (414) and RFC 6585 5 (431)."""
@@ -85,12 +91,12 @@ class Head:
 
     `method`, `target` and `path` are what the author sees; `_block` is the field block, from the CRLF before it, and
     `_low` the same in lower case. `length` is the body's (CHUNKED: the chunks tell), `end` where it begins, `close`
-    whether the client asked to close, `expects` whether it waits for 100 (Continue). `usual`: nothing in it asks for
-    more than a plain answer (it is no HEAD, does not close, brings no X-Request-ID).
+    whether the client asked to close, `expects` whether it waits for 100 (Continue), `named` whether it brings an
+    X-Request-ID.
     """
 
     __slots__ = (
-        "_block", "_low", "_minor", "close", "end", "expects", "length", "method", "path", "target", "usual",
+        "_block", "_low", "_minor", "close", "end", "expects", "length", "method", "named", "path", "target",
     )  # fmt: skip
 
     method: str
@@ -103,7 +109,7 @@ class Head:
     length: int
     close: bool
     expects: bool
-    usual: bool
+    named: bool
 
 
 _new = object.__new__
@@ -120,9 +126,9 @@ def parse_head(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     if match is None:
         return _parse_any(text, start, limits, kind)
     head = _new(kind)  # its __init__ would be a call more for each request
-    head.method, path, rest, block = match.groups()
+    head.method, path, rest, block, length = match.groups()
     head.end = end = match.end()
-    if end - start > limits.small:
+    if end - start > (limits.usual if length is None else limits.small):
         limits.check(end - start, len(path) + len(rest or ""), block.count("\n") - 1)
     if rest is None:
         head.target = head.path = path
@@ -132,9 +138,9 @@ def parse_head(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     head._minor = "1"
     head._block = block
     head._low = low = block.lower()
-    head.length = _body_length(low, "1") if "\ncontent-length:" in low else 0
+    head.length = 0 if length is None else int(length)
     head.close = head.expects = False
-    head.usual = "\nx-request-id:" not in low and head.method != "HEAD"
+    head.named = "\nx-request-id:" in low
     return head
 
 
@@ -168,7 +174,7 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     else:
         head.length = 0
     head.close = minor == "0" or ("\nconnection:" in low and _closes(low))
-    head.usual = not head.close and "\nx-request-id:" not in low and head.method != "HEAD"
+    head.named = "\nx-request-id:" in low
     return head
 
 

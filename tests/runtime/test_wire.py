@@ -286,6 +286,22 @@ def test_the_usual_head_is_read_as_any_other(first, fields):
     assert outcome(parse_head) == outcome(wire._parse_any)
 
 
+@pytest.mark.parametrize(
+    ("most", "fields", "served"),
+    [(100, 100, True), (100, 101, False), (150, 150, True), (150, 151, False), (9, 10, False)],
+)
+def test_the_fields_are_counted_by_either_way(most, fields, served):
+    """RFC 6585 5: the limit holds below, at and above what the usual head may have."""
+    data = get(*[b"X: y"] * (fields - 1))
+    limits = Limits(4096, 4096, most)
+    if served:
+        assert head(data, limits=limits).end == len(data)
+    else:
+        with pytest.raises(HTTPError) as caught:
+            head(data, limits=limits)
+        assert caught.value.status == 431
+
+
 LINES = st.sampled_from(
     [b"GET / HTTP/1.1", b"POST /x HTTP/1.1", b"Host: h", b"Host: a b", b"Content-Length: 3", b"Content-Length : 3", b"X: y",
      b"Transfer-Encoding: chunked", b"Connection: close", b" fold", b"", b"abc", b"3", b"0", b"X\rY: z", b"X: a\nb"]

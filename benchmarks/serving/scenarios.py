@@ -1,0 +1,79 @@
+"""What is measured: every server in turn, round by round, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from contextlib import ExitStack
+
+from . import load
+from .peers import Running
+
+Found = dict[str, dict[str, dict[str, float]]]  # scenario → server → values
+
+# name: connections, script. Each is measured for each server; CPU and ratio are the figures to quote.
+LOADS = {
+    "hello": (64, load.HELLO),
+    "headers": (64, load.HEADERS),
+    "post": (64, load.POST),
+    "close": (16, load.CLOSE),
+    "one": (1, load.HELLO),
+}
+# Beside others on a path that sleeps, or computes, for 50 ms: how many, and where.
+MIXED = {"sleepers": (8, "/slow"), "burners": (2, "/cpu")}
+# These are about the effe alone.
+OWN = ("free", "workers", "admin", "idle")
+EVERY = (*LOADS, *MIXED, *OWN)
+IDLE = 10_000
+
+
+def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: int) -> Found:
+    """Measure the named scenarios."""
+    first, every = {min(os.sched_getaffinity(0))}, set(os.sched_getaffinity(0))
+    found: Found = {}
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(Running(command, first)) for name, command in commands.items()}
+        for name, (connections, script) in LOADS.items():
+            if name in names:
+                found[name] = _in_turn(name, servers, rounds, lambda s: load.measure(s, connections, seconds, script))  # noqa: B023
+        for name, (connections, path) in MIXED.items():
+            if name in names:
+                found[name] = _in_turn(name, servers, rounds, lambda s: load.beside(s, connections, path, seconds))  # noqa: B023
+    if "effe" not in commands:
+        return found
+    effe = commands["effe"]
+    pairs = {
+        "free": ({"pinned": effe, "free": effe}, {"pinned": first, "free": every}),
+        "workers": ({"one": effe, "two": [*effe, "-workers", "2"]}, {"one": every, "two": every}),
+        "admin": ({"off": effe, "on": [*effe, "-admin", "127.0.0.1:0"]}, {"off": first, "on": first}),
+    }
+    for name, (sides, cpus) in pairs.items():
+        if name in names:
+            with ExitStack() as stack:
+                both = {side: stack.enter_context(Running(line, cpus[side])) for side, line in sides.items()}
+                found[name] = _in_turn(name, both, rounds, lambda s: load.measure(s, 64, seconds))
+    if "idle" in names:
+        with Running([*effe, "-max-connections", str(IDLE + 500)], first) as server:
+            print("idle", file=sys.stderr)
+            found["idle"] = {"effe": load.middle([load.idle(server, IDLE, seconds)])}
+    return found
+
+
+def _in_turn(name: str, servers: dict[str, Running], rounds: int, measure) -> dict[str, dict[str, float]]:  # type: ignore[no-untyped-def]
+    """Measure each server once a round, in changing order; `ratio` is that of CPU to the first one's, in each round."""
+    runs: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
+    for server in servers.values():
+        load.measure(server, 16, 1)  # warm
+    for number in range(rounds):
+        print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr)
+        order = list(servers) if number % 2 == 0 else list(reversed(servers))
+        for server in order:
+            runs[server].append(measure(servers[server]))
+    first = next(iter(servers))
+    found = {}
+    for server, values in runs.items():
+        found[server] = load.middle(values)
+        pairs = zip(values, runs[first], strict=True)
+        found[server]["ratio"] = statistics.median(mine["cpu"] / base["cpu"] for mine, base in pairs if base["cpu"])
+    return found
