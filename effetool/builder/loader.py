@@ -5,7 +5,8 @@ for, and executes it with one name given: `data`, the section that it came in. N
 that answers at once does not need anyway.
 
 A section is magic number (4 bytes), length of the marshalled loader (4), that loader, the length of the marshalled
-facts (4), those, and the marshalled modules that the facts' index points into. Facts: `index`, module name → (path,
+facts (4), those, and the modules that the facts' index points into, marshalled and deflated one by one: only what is
+imported is inflated. Facts: `index`, module name → (path,
 start, size, whether it is a package); `versions`, intervals of sys.version_info that the effe takes; `unpack`, what
 has to be a file before it can be imported, None when nothing has to.
 """
@@ -17,6 +18,7 @@ import _imp
 import marshal
 import os
 import sys
+import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class Importer:
 
     def get_code(self, name: str) -> Any:
         place, start, size, _ = self._entry(name)
-        code = marshal.loads(self._code[start : start + size])
+        code = marshal.loads(zlib.decompress(self._code[start : start + size]))
         _imp._fix_co_filename(code, self._file(name, place))  # type: ignore[attr-defined]
         return code
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import marshal
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
@@ -165,11 +166,12 @@ def _sections(compiled: Compiled, told: Mapping[str, object]) -> dict[int, bytes
         magic, codes = compiled[minor]
         program = codes["loader.py"]
         codes = {path: code for path, code in codes.items() if path != "loader.py"}
+        packed = {path: zlib.compress(code, 9) for path, code in codes.items() if code}
         index: dict[str, tuple[str, int, int, bool]] = {}
         at = 0
         for path in sorted(codes):
-            code = codes[path]
-            if not code:
+            code = packed.get(path)
+            if code is None:
                 continue
             module, package = _module(path)
             index[module] = (path, at, len(code), package)
@@ -178,7 +180,7 @@ def _sections(compiled: Compiled, told: Mapping[str, object]) -> dict[int, bytes
             parts = path.split("/")[:-1]
             for depth in range(1, len(parts) + 1):
                 index.setdefault(".".join(parts[:depth]), ("/".join(parts[:depth]), 0, 0, True))
-        ordered = [codes[path] for path in sorted(codes) if codes[path]]
+        ordered = [packed[path] for path in sorted(packed)]
         sections[minor] = boot.section(program, {**told, "index": index}, ordered, magic)
     return sections
 

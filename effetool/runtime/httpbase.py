@@ -1,10 +1,10 @@
 """`http.server`'s two base classes, without the imports that neither of them needs to serve an effe.
 
-`http.server` imports email, http.client (and with it ssl), html, mimetypes, shutil and datetime for its other
-classes: more than half of what an effe's whole start takes. While it is imported here, a stand-in takes the place of
-each of them that is not imported yet; right after, the stand-ins are out of `sys.modules` again, so whoever imports
-`ssl`, `email` or `http.client` gets the real one. The references that `http.server` itself keeps turn into the real
-module at their first use, so everything in it works, `SimpleHTTPRequestHandler` included.
+`http.server` imports email, http.client (and with it ssl), html, mimetypes, shutil, datetime, copy and urllib.parse for
+its other classes: more than half of what an effe's whole start takes. While it is imported here, a stand-in takes the
+place of each of them that is not imported yet; right after, the stand-ins are out of `sys.modules` again, so whoever
+imports `ssl`, `email` or `http.client` gets the real one. The references that `http.server` itself keeps turn into the
+real module at their first use, so everything in it works, `SimpleHTTPRequestHandler` included.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseHTTPRequestHandler", "HTTPServer"]
 
-DEFERRED = ("datetime", "email", "email.utils", "html", "http.client", "mimetypes", "shutil")
+DEFERRED = (
+    *("copy", "datetime", "email", "email.utils", "html", "http.client"),
+    *("mimetypes", "shutil", "urllib", "urllib.parse"),
+)
 
 
 def _real(name: str) -> ModuleType:
@@ -58,11 +61,17 @@ def _submodule(name: str) -> Any:
     return sys.modules.get("http.client") or _real("http.client")
 
 
+def _absent(name: str) -> bool:
+    """Tell whether a stand-in can take the place of a module: the package that http.server reads it from is one too."""
+    package = name.rpartition(".")[0]
+    return name not in sys.modules and (package in ("", "http") or package not in sys.modules)
+
+
 def _import() -> ModuleType:
     import http
 
     if "http.server" not in sys.modules:
-        deferred = {name: _Deferred(name) for name in DEFERRED if name not in sys.modules}
+        deferred = {name: _Deferred(name) for name in DEFERRED if _absent(name)}
         if "http.client" in deferred:
             vars(http).setdefault("__getattr__", _submodule)
         sys.modules.update(deferred)

@@ -13,7 +13,6 @@ The law of this module
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 from .errors import HTTPError
 
@@ -241,6 +240,8 @@ def decode_path(target: str) -> str:
         target = split[1] if split else target
     path = target.partition("?")[0]
     if "%" in path or not path.isascii():
+        from urllib.parse import unquote  # with ipaddress a fifteenth of the start, and few paths have a %
+
         return unquote(path.encode("latin-1").decode("utf-8", "surrogateescape"), errors="replace")
     return path
 

@@ -43,7 +43,7 @@ assert httpbase.BaseHTTPRequestHandler is http.server.BaseHTTPRequestHandler
 def test_modules_imported_afterwards_are_the_real_ones(python: Path) -> None:
     program = """
 from effetool.runtime import httpbase
-import http.client, email, email.utils, ssl, html, mimetypes, shutil, datetime
+import copy, http.client, email, email.utils, ssl, html, mimetypes, shutil, datetime, urllib.parse
 for name in httpbase.DEFERRED:
     assert type(sys.modules[name]) is type(sys) and sys.modules[name].__spec__.name == name, name
 assert http.client is sys.modules["http.client"] and email.utils is sys.modules["email.utils"]
