@@ -17,7 +17,7 @@ DRAIN = 5
 # Seconds to stop the contexts in, after the last answer.
 STOP = 5
 # The shares of what one process can do at which another one is wanted: docs/explanation/scaling.md.
-CPU_TARGET = 0.6
+CPU_TARGET = 0.5
 CONTEXTS_TARGET = 0.5
 
 

@@ -13,7 +13,7 @@ import yaml
 from effetool.conventions import conventions
 from effetool.deploy.cluster import Options, memory_text, version_label
 from effetool.deploy.kubernetes import kustomization, manifests
-from effetool.deploy.numbers import numbers
+from effetool.deploy.numbers import CPU_TARGET, numbers
 from effetool.errors import DeployError
 from effetool.info import parse_info
 from effetool.runtime.flags import Settings, parse
@@ -138,7 +138,7 @@ def test_numbers_agree(tmp_path: Path) -> None:
     assert settings.grace >= settings.timeout
     assert pod["terminationGracePeriodSeconds"] > drain + settings.grace
     cpu, contexts = only(objects, "HorizontalPodAutoscaler")["spec"]["metrics"]
-    assert cpu["resource"]["target"] == {"type": "AverageValue", "averageValue": "600m"}
+    assert cpu["resource"]["target"] == {"type": "AverageValue", "averageValue": f"{CPU_TARGET * 1000:.0f}m"}
     assert 1 <= int(contexts["pods"]["target"]["averageValue"]) <= settings.concurrency
     metric = contexts["pods"]["metric"]["name"]
     from effetool.runtime.metrics import exposition
