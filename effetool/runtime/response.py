@@ -184,10 +184,7 @@ class Response:
             return b"".join((head, LENGTHS[size] if size < 1024 else b"%d\r\n\r\n" % size, body))
         status = self._status
         headers = self._headers
-        if not (
-            connection.closing or request.named or request.method == "HEAD" or status in _BODYLESS
-            or (headers is not None and headers._framed)
-        ):  # fmt: skip
+        if request.method != "HEAD" and status not in _BODYLESS and (headers is None or not headers._framed):
             # The author's fields, none of which is for the server to decide.
             text = ""
             if headers is not None:
@@ -196,6 +193,10 @@ class Response:
                     text += f"{name}: {value}\r\n"
             if (headers is None or not headers._kind) and (size or self._kind is not None):
                 text += f"Content-Type: {self._kind or TEXT}\r\n"
+            if request.named:
+                text += f"X-Request-ID: {request.id}\r\n"
+            if connection.closing:
+                text += "Connection: close\r\n"
             text += f"Content-Length: {size}\r\n\r\n"
             clock = connection.server.clock
             return b"".join((clock.starts.get(status) or clock.start(status), text.encode("latin-1"), body))

@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _LINE = r"(" + _NAME + r") ([!-~\x80-\xff]+) HTTP/1\.([0-9])"
 _FIELD = _NAME + r":[\t -~\x80-\xff]*\r\n"
-# The usual head: origin-form, HTTP/1.1, Host first and plain, one Content-Length or none, no other field that changes
-# how the message is framed. One match, and nothing is left to check but the number of fields where it has a body:
-# without, there are at most USUAL. What else is a head matches _HEAD.
+# The usual head: origin-form, HTTP/1.1, a plain Host, a Content-Length before or after it, no other field that changes
+# how the message is framed, and at most USUAL fields. One match, and nothing is left to check (but that there are not
+# two lengths). What else is a head matches _HEAD.
 USUAL = 100
 _FRAMING = r"[cCtTeEhH](?i:on(?:nection(?!:[ \t]*keep-alive[ \t]*\r)|tent-length)|ransfer-encoding|xpect|ost):"
-_PLAIN = r"(?:(?!" + _FRAMING + r")" + _FIELD + r"){0," + str(USUAL - 1) + r"}"
+_PLAIN = r"(?:(?!" + _FRAMING + r")" + _FIELD + r"){0," + str((USUAL - 3) // 4) + r"}"
+_PLAIN_AND_LENGTH = _PLAIN + r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r")?"
 _USUAL = re.compile(
     r"(" + _NAME + r") (/[!-$&->@-~]*)([?%\x80-\xff][!-~\x80-\xff]*)? HTTP/1\.1"
-    r"(\r\n[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n" + _PLAIN + r""
-    r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r")?)\r\n",
+    r"(\r\n" + _PLAIN_AND_LENGTH + r"[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n"
+    r"" + _PLAIN_AND_LENGTH + r")\r\n",
     re.ASCII,
 ).match
 _HEAD = re.compile(_LINE + r"(\r\n(?:" + _FIELD + r")*)\r\n").match
@@ -125,9 +126,13 @@ def parse_head(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     if match is None:
         return _parse_any(text, start, limits, kind)
     head = _new(kind)  # its __init__ would be a call more for each request
-    head.method, path, rest, block, length = match.groups()
+    head.method, path, rest, block, before, length = match.groups()
+    if before is not None:
+        if length is not None:
+            return _parse_any(text, start, limits, kind)
+        length = before
     head.end = end = match.end()
-    if end - start > (limits.usual if length is None else limits.small):
+    if end - start > limits.usual:
         limits.check(end - start, len(path) + len(rest or ""), block.count("\n") - 1)
     if rest is None:
         head.target = head.path = path
@@ -271,6 +276,8 @@ def _body_length(low: str, minor: str) -> int:
 
 def _closes(low: str) -> bool:
     """RFC 9112 9.3: `close` in any Connection list. (HTTP/1.0 always closes: its keep-alive was never a standard.)"""
+    if "\nconnection: close\r" in low:  # as nearly all write it
+        return True
     return any(option.strip(" \t") == "close" for line in _CONNECTION(low) for option in line.split(","))
 
 

@@ -303,3 +303,16 @@ def test_a_ready_that_hangs_is_an_answer_too(serve, notes):
         notes("asked")
         assert running.get("/ready", running.admin) == (503, "ready() has not returned\n")
         assert running.get("/live", running.admin) == (200, "live\n")
+
+
+@pytest.mark.parametrize(("author", "interval"), [("", "0.0005"), ("sys.setswitchinterval(0.002)", "0.002")])
+def test_a_run_that_computes_yields_early_unless_the_author_says_otherwise(serve, author, interval):
+    """The interpreter's switch interval is a tenth of Python's own; an author's is kept."""
+    source = f"""
+import sys
+INFO = {{"name": "yielding", "version": "1.0"}}
+{author}
+def run(context, error, response, request):
+    response.write(str(sys.getswitchinterval()))
+"""
+    assert serve(source).get() == (200, interval)
