@@ -289,10 +289,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         if self.out is not None:
             self.mark = 0
             self.deadline = monotonic() + server.write_timeout
-            # What the kernel has taken is not held any more, so that what is counted is what is held.
-            rest = bytes(self.out)
-            self.out = memoryview(rest)
-            server.hold(len(rest))
+            server.hold(len(self.out.obj))  # type: ignore[arg-type]  # all of it is held until the last octet is sent
             self.park(FLUSH, WRITE)
         elif self.gone:
             self.abort()
