@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.image.container import podman_alone
+from tests.parts import need
 
 from .page import Page, PageError, parse
 from .shell import Shell, needs
@@ -43,7 +47,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("path", cases())
-def test_page_does_what_it_shows(path: Path, tmp_path: Path, cache: Path) -> None:
+def test_page_does_what_it_shows(path: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the page, typed in order into one shell in a fresh directory, prints what the page shows."""
     page = read(path)
     directory = tmp_path / "here"
@@ -53,14 +57,17 @@ def test_page_does_what_it_shows(path: Path, tmp_path: Path, cache: Path) -> Non
         directory.mkdir()
     if page.checkout:
         copy_checkout(directory / page.checkout)
-    with Shell(directory, page, cache) as shell:
+    with contextlib.ExitStack() as stack:
+        if "container" in page.marks:
+            environment = stack.enter_context(podman_alone(cache))
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+        shell = stack.enter_context(Shell(directory, page, cache))
         for block in page.blocks:
             if "skip" in block.markers:
                 continue
             if program := needs(block):
-                pytest.skip(
-                    f"{path.relative_to(ROOT)}, line {block.line}: {program} is missing; `make parts` installs it"
-                )
+                need(program)
             shell.run(block)
 
 

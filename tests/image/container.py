@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from tests.docs.shell import free_port
 
-__all__ = ["CONFINED", "Container", "podman_environment", "running"]
+__all__ = ["CONFINED", "Container", "podman_alone", "podman_environment", "running"]
 
 SECONDS = 60.0
 # What Kubernetes' restricted profile asks for, and limits a small effe must live with.
@@ -45,6 +46,19 @@ def podman_environment(root: Path) -> dict[str, str]:
         '[storage.options.overlay]\nskip_mount_home="true"\n'
     )
     return {**os.environ, "CONTAINERS_CONF": str(conf), "CONTAINERS_STORAGE_CONF": str(storage)}
+
+
+@contextlib.contextmanager
+def podman_alone(root: Path) -> Iterator[dict[str, str]]:
+    """Give that environment, and remove the containers that are left in the end: they would hold `root` mounted."""
+    environment = podman_environment(root)
+    try:
+        yield environment
+    finally:
+        if shutil.which("podman"):
+            subprocess.run(
+                ["podman", "rm", "-f", "-a", "-t", "0"], env=environment, capture_output=True, timeout=SECONDS
+            )
 
 
 @dataclass
