@@ -98,7 +98,7 @@ def one_case(case: str, rounds: int) -> list[list[str]]:
         for number in range(rounds):
             print(f"{case}: round {number + 1} of {rounds}", end="\r", file=sys.stderr)
             for tool, command in found.items():
-                slow = tool == "PyInstaller" and number > 1
+                slow = tool == "PyInstaller" and number > 0  # many seconds each: once is enough to see
                 if number < 3 and not slow:
                     empty = Path(tempfile.mkdtemp(dir=folder))
                     runs.setdefault((tool, "first"), []).append(timed(command, empty, folder))
