@@ -15,6 +15,7 @@ packages=(
     haproxy         # tests/runtime, tests/deploy, tests/up: restarts, routes, scaling that lose no request
     wrk             # tests/benchmarks: the load
     haproxy         # tests/runtime: restarts that lose no request
+    nginx-light     # tests/runtime: a proxy reads what the effe reads
     git             # templates from a repository
     zsh             # tests/cli: completion
     fish            # tests/cli: completion

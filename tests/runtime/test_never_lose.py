@@ -1,7 +1,7 @@
 """Restarts under load lose no request: behind HAProxy, and by handing over the listening socket."""
 
 import os
-import shutil
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +10,8 @@ import threading
 from http.client import HTTPConnection, HTTPException
 
 import pytest
+
+from tests.parts import need
 
 # CI does a few; `EFFE_RESTARTS=50` is the long run.
 RESTARTS = int(os.environ.get("EFFE_RESTARTS", "5"))
@@ -37,24 +39,15 @@ defaults
   # A connection that the old effe closed just as a request came: none of it was run, so it may be sent again.
   retry-on conn-failure empty-response
 frontend in
-  bind 127.0.0.1:{front}
+  bind fd@{front}
   default_backend effes
 backend effes
   balance roundrobin
   option httpchk GET /ready
   default-server check inter 50ms fall 1 rise 1
-  server one 127.0.0.1:{one} check port {one_admin}
-  server two 127.0.0.1:{two} check port {two_admin}
+  server one {host}:8001 check port 9001
+  server two {host}:8002 check port 9002
 """
-
-
-def free_ports(count):
-    """Return ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Load:
@@ -104,21 +97,25 @@ class Load:
 
 
 @pytest.mark.haproxy
-@pytest.mark.skipif(not shutil.which("haproxy"), reason="needs haproxy: apt-get install haproxy")
 def test_rolling_restarts_behind_haproxy_lose_nothing(serve, tmp_path):
     """One of two is ended and started again, and again: /ready takes it out, the other serves meanwhile."""
-    front, *ports = free_ports(5)
+    need("haproxy")
+    # Each is started again at its own port: on an address of the loopback network where nobody else listens.
+    host = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
     names = ("one", "two")
-    where = {"one": (ports[0], ports[2]), "two": (ports[1], ports[3])}
+    ports = {"one": (8001, 9001), "two": (8002, 9002)}
 
     def start(name):
-        port, admin = where[name]
-        return serve(EFFE, "-port", str(port), "-admin", f"127.0.0.1:{admin}")
+        port, admin = ports[name]
+        return serve(EFFE, "-host", host, "-port", str(port), "-admin", f"{host}:{admin}")
 
     running = {name: start(name) for name in names}
-    text = HAPROXY.format(front=front, one=ports[0], two=ports[1], one_admin=ports[2], two_admin=ports[3])
-    (tmp_path / "haproxy.cfg").write_text(text)
-    proxy = subprocess.Popen(["haproxy", "-f", str(tmp_path / "haproxy.cfg")], stderr=subprocess.PIPE, text=True)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+    front = listener.getsockname()[1]
+    (tmp_path / "haproxy.cfg").write_text(HAPROXY.format(front=listener.fileno(), host=host))
+    command = ["haproxy", "-f", str(tmp_path / "haproxy.cfg")]
+    with listener:
+        proxy = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, pass_fds=[listener.fileno()])
     try:
         pause = threading.Event()
         for _ in range(600):
