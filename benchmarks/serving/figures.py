@@ -77,9 +77,7 @@ def _own(found: Found) -> str:
         )
     if "workers" in found:
         two, one = found["workers"]["two"], found["workers"]["one"]
-        rows.append(
-            f"| `-workers 2`, the load on the same CPUs: requests/s, to one process | {two['rate'] / one['rate']:.2f} |"
-        )
+        rows.append(f"| `-workers 2`, runs that compute: calls/s, to one process | {two['rate'] / one['rate']:.2f} |")
     if "admin" in found:
         rows.append(f"| `-admin`: CPU a request, to without | {found['admin']['on']['ratio']:.2f} |")
     if "idle" in found:

@@ -85,10 +85,10 @@ def result(process: subprocess.Popen[str]) -> dict[str, float]:
     }
 
 
-def measure(server: Running, connections: int, seconds: int, script: str = HELLO) -> dict[str, float]:
+def measure(server: Running, connections: int, seconds: int, script: str = HELLO, path: str = "/") -> dict[str, float]:
     """Load the server; return what wrk found, and `cpu`: its microseconds of CPU for each request."""
     before = server.seconds
-    with asking(server.port, connections, seconds, script) as process:
+    with asking(server.port, connections, seconds, script, path) as process:
         found = result(process)
     found["cpu"] = (server.seconds - before) / max(1, found["requests"]) * 1e6
     return found

@@ -23,7 +23,7 @@ PACKAGES = {
     "waitress": ["waitress"],
     "bjoern": ["bjoern"],
 }
-NAMES = ("effe", "bjoern", "go", "granian", "uvicorn", "gunicorn", "waitress", "http.server")
+NAMES = ("effe", "bare", "bjoern", "go", "granian", "uvicorn", "gunicorn", "waitress", "http.server")
 
 
 def prepare(names: list[str]) -> dict[str, list[str]]:
@@ -54,8 +54,8 @@ def _command(name: str) -> list[str]:
         go = _environ() | {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
         subprocess.run(["go", "build", "-o", binary, APPS / "hello.go"], env=go, check=True)
         return [str(binary), "PORT"]
-    if name == "http.server":
-        return [sys.executable, str(APPS / "threads.py"), "PORT"]
+    if name in ("http.server", "bare"):
+        return [sys.executable, str(APPS / ("bare.py" if name == "bare" else "threads.py")), "PORT"]
     python = _install(name)
     if name == "bjoern":
         return [python, str(APPS / "wsgi.py"), "PORT"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from . import load
 from .peers import Running
@@ -36,10 +38,17 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
         servers = {name: stack.enter_context(Running(command, first)) for name, command in commands.items()}
         for name, (connections, script) in LOADS.items():
             if name in names:
-                found[name] = _in_turn(name, servers, rounds, lambda s: load.measure(s, connections, seconds, script))  # noqa: B023
+                found[name] = _in_turn(
+                    name,
+                    servers,
+                    rounds,
+                    partial(load.measure, connections=connections, seconds=seconds, script=script),
+                )
         for name, (connections, path) in MIXED.items():
             if name in names:
-                found[name] = _in_turn(name, servers, rounds, lambda s: load.beside(s, connections, path, seconds))  # noqa: B023
+                others = {server: running for server, running in servers.items() if server != "bare"}
+                ask = partial(load.beside, connections=connections, path=path, seconds=seconds)
+                found[name] = _in_turn(name, others, rounds, ask)
     if "effe" not in commands:
         return found
     effe = commands["effe"]
@@ -52,7 +61,10 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
         if name in names:
             with ExitStack() as stack:
                 both = {side: stack.enter_context(Running(line, cpus[side])) for side, line in sides.items()}
-                found[name] = _in_turn(name, both, rounds, lambda s: load.measure(s, 64, seconds))
+                # wrk needs a CPU too: only runs that compute can show what a second worker gives.
+                connections, path = (8, "/cpu") if name == "workers" else (64, "/")
+                ask = partial(load.measure, connections=connections, seconds=seconds, path=path)
+                found[name] = _in_turn(name, both, rounds, ask)
     if "idle" in names:
         with Running([*effe, "-max-connections", str(IDLE + 500)], first) as server:
             print("idle", file=sys.stderr)
@@ -60,7 +72,9 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
     return found
 
 
-def _in_turn(name: str, servers: dict[str, Running], rounds: int, measure) -> dict[str, dict[str, float]]:  # type: ignore[no-untyped-def]
+def _in_turn(
+    name: str, servers: dict[str, Running], rounds: int, measure: Callable[[Running], dict[str, float]]
+) -> dict[str, dict[str, float]]:
     """Measure each server once a round, in changing order; `ratio` is that of CPU to the first one's, in each round."""
     runs: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
     for server in servers.values():
