@@ -23,6 +23,7 @@ packages=(
     curl      # the README's commands
     slowhttptest    # tests/runtime: slow heads, bodies, readers
     chromium         # the error page of dev
+    chromium         # the error page of dev, the template page
     chromium-driver
 )
 missing=()

@@ -7,7 +7,7 @@ import http.client
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(command: Sequence[str | Path], cwd: Path, log: Path) -> Iterator[Served]:
+def serve(
+    command: Sequence[str | Path], cwd: Path, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Served]:
     """Run `command` with `-port N`, wait until it answers, stop it by SIGTERM: it must then end with 0.
 
     Raises:
@@ -54,7 +56,7 @@ def serve(command: Sequence[str | Path], cwd: Path, log: Path) -> Iterator[Serve
     """
     port = free_port()
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, "-port", str(port)], cwd=cwd, stdout=output, stderr=output)
+        process = subprocess.Popen([*command, "-port", str(port)], cwd=cwd, env=env, stdout=output, stderr=output)
     try:
         served = Served(port, process)
         deadline = time.monotonic() + SECONDS

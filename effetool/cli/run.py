@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,14 +23,16 @@ def run(
     ] = None,
 ) -> None:
     """Run an effe as it is in production, without a build."""
-    with reporting():
+    with reporting() as console:
         if path.is_file() and path.suffix != ".py":
             os.execv(path.resolve(), [str(path), *(flags or [])])
         from ..project import find_one
+        from .environment import environment_of
 
         project = find_one(path)
         _ = project.contract, project.conventions
-        os.execv(sys.executable, [sys.executable, "-m", "effetool.runtime", str(project.logic), *(flags or [])])
+        python = environment_of(project, console).python
+        os.execv(python, [python, "-m", "effetool.runtime", str(project.logic), *(flags or [])])
 
 
 run.command_settings = command_settings  # type: ignore[attr-defined]

@@ -51,7 +51,7 @@ def write_fault(fault: Fault, response: Any, request: Any) -> None:
         return
     place = f"{fault.file}:{fault.line}" if fault.file else ""
     drawn = "\n".join(
-        f'<span class="caret">{html.escape(line)}</span>' if line.strip(" |") == "^" else html.escape(line)
+        line.replace("^", '<span class="caret">^</span>') if line.strip(" |") == "^" else html.escape(line)
         for line in str(fault).splitlines()
     )
     response.headers["Content-Type"] = "text/html; charset=utf-8"

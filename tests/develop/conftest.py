@@ -7,11 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 
 HELLO = """
@@ -24,13 +22,13 @@ def run(context, error, response, request):
 class Dev:
     """A running `effe-tool dev`; `lines` is its stderr as it comes."""
 
-    def __init__(self, path, *flags, cwd, environ=None, **options):
+    def __init__(self, path, *flags, cwd, environ=None, tool=(sys.executable, "-m", "effetool"), **options):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("EFFE_") and k not in ("PORT", "FORCE_COLOR")}
-        command = [sys.executable, "-m", "effetool", "dev", str(path), *flags]
+        command = [*map(str, tool), "dev", str(path), *flags]
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**kept, "PYTHONPATH": str(ROOT), **(environ or {})},
+            env={**kept, **(environ or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
