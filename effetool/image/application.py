@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import ImageError, Place
-from .layer import Entry
+from .layer import LEAST, RATIO, Entry
 
 __all__ = ["Application", "Target", "read_application"]
 
@@ -105,11 +105,14 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
         raise ImageError(
             f"{path} is no .pex: {error}", code="E402", place=Place(path), fix="effe-tool build"
         ) from error
+    infos = archive.infolist()
+    if sum(info.file_size for info in infos) > max(LEAST, RATIO * path.stat().st_size):
+        raise ImageError(f"{path} unpacks to more than {RATIO} times its size", code="E402", place=Place(path))
     chosen = _choose([str(wheel) for wheel in wheels], target, path)
     runtime: dict[str, Entry] = {}
     dependencies: dict[str, Entry] = {}
     code: dict[str, Entry] = {}
-    for info in archive.infolist():
+    for info in infos:
         name = info.filename
         if info.is_dir() or name.startswith(BOOT) or name.endswith(".pyc"):
             continue

@@ -37,6 +37,20 @@ def test_the_layers_are_what_changes_together(tmp_path: Path) -> None:
     assert [entry.name for entry in found.dependencies] == ["app/lib/idna/core.py"]
 
 
+def test_a_bomb_is_refused_by_what_it_says_of_itself(tmp_path: Path) -> None:
+    """300 MB of zeros in 300 KB; a file that says less than it holds is cut there, and its checksum fails."""
+    path = tmp_path / "x.pex"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("PEX-INFO", json.dumps({"distributions": {}}))
+        archive.writestr("effetool/runtime/__main__.py", b"")
+        with archive.open("zeros", "w") as file:
+            for _ in range(300):
+                file.write(bytes(1 << 20))
+    with zipfile.ZipFile(path) as archive, pytest.raises(ImageError) as caught:
+        read_application(archive, path, HERE)
+    assert (caught.value.code, "more than 100 times its size" in caught.value.message) == ("E402", True)
+
+
 @pytest.mark.parametrize("name", ["../evil.py", "a/../../evil.py", "a\\..\\evil.py", "/etc/passwd"])
 def test_a_name_that_leaves_the_directory_is_refused(tmp_path: Path, name: str) -> None:
     """A .pex may come from anywhere: nothing in it is written outside /app."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,13 @@ def test_a_relative_cache_home_is_ignored(tmp_path: Path) -> None:
     """XDG Base Directory Specification: a relative path in the variable is invalid."""
     assert store_root({"XDG_CACHE_HOME": "x", "HOME": str(tmp_path)}) == tmp_path / ".cache/effe-tool/image"
     assert store_root({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "effe-tool/image"
+
+
+def test_several_may_write_one_blob_at_once(store: Store) -> None:
+    """Each writes a file of its own and renames it: nobody reads a half one."""
+    data = bytes(1 << 20)
+    with ThreadPoolExecutor(8) as pool:
+        blobs = set(pool.map(lambda _: Store(store.root).add(data), range(32)))
+    (blob,) = blobs
+    assert store.read(blob) == data
+    assert [path.name for path in store.root.rglob("*") if path.is_file()] == [blob.digest[7:]]
