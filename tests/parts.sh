@@ -16,6 +16,7 @@ packages=(
     wrk             # tests/benchmarks: the load
     haproxy         # tests/runtime: restarts that lose no request
     nginx-light     # tests/runtime: a proxy reads what the effe reads
+    rsyslog         # tests/runtime: records in syslog
     git             # templates from a repository
     zsh             # tests/cli: completion
     fish            # tests/cli: completion

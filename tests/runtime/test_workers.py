@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -139,6 +140,24 @@ def test_sighup_brings_the_new_file_without_losing_a_request(serve, tmp_path):
         running.signal(signal.SIGHUP)
         running.record("reloaded")
         until(lambda: not set(old) & set(children(running)))
+        count = len(load.answers)
+        until(lambda: len(load.answers) > count + 50)
+    assert load.failed == []
+    assert {answer[0] for answer in load.answers[count + 10 :]} == {"2"}
+    assert running.stop() == 0
+
+
+def test_sighup_brings_the_pex_that_lies_at_the_path_now(serve, built, tmp_path):
+    """A built file is replaced while it serves, as a deployment does: the old workers finish from the old one."""
+    path = tmp_path / "hello.pex"
+    shutil.copy(built(EFFE), path)
+    running = serve(EFFE, command=[path, "-workers", "2"])
+    with Load(running) as load:
+        until(lambda: len(load.answers) > 20)
+        shutil.copy(built(EFFE.replace('"1 "', '"2 "')), tmp_path / "new")
+        (tmp_path / "new").replace(path)
+        running.signal(signal.SIGHUP)
+        running.record("reloaded")
         count = len(load.answers)
         until(lambda: len(load.answers) > count + 50)
     assert load.failed == []
