@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(str(error), 1)
     if settings.action == "info":
         return _print(known.text if known.text.endswith("\n") else known.text + "\n")
+    if settings.action == "v":
+        return _print(info.details(known))
     if settings.action == "version":
         from .. import __version__
 

@@ -181,6 +181,7 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
 # container.
 ACTIONS: tuple[tuple[str, str], ...] = (
     ("info", "print INFO as JSON"),
+    ("v", "with -info: its build record, lock and bill of materials too"),
     ("version", "print the name, the version and the runtime"),
     ("healthcheck", "ask the effe that runs with these flags whether it is ready; exit 0 or 1"),
     ("call", "send POST / to the effe at -host and -port, as a schedule does; exit 0 or 1"),
@@ -274,7 +275,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         if name in actions:
             if equals and not _boolean(name, value):
                 continue
-            settings.action = settings.action or name
+            if not settings.action or (settings.action, name) == ("info", "v"):
+                settings.action = name
             continue
         row = rows[name]
         if row[1] is _flag:
@@ -341,7 +343,7 @@ def usage(program: str, title: str) -> str:
     lines += ["", "Instead of serving", *[_entry(f"  -{name}", what) for name, what in ACTIONS]]
     lines += [
         "",
-        "-name VALUE, -name=VALUE and --name are the same. Each flag but the last five is also an",
+        "-name VALUE, -name=VALUE and --name are the same. Each flag but the last six is also an",
         "environment variable: EFFE_PORT, EFFE_HEADER_TIMEOUT ...; a flag beats it.",
         "D is a duration: 500ms, 30s, 1m30s, or seconds. SIZE is bytes: 64KiB, 1MiB.",
     ]

@@ -48,6 +48,27 @@ def embedded() -> Info | None:
     return Info(made.INFO, data, made.MODULE, None)
 
 
+def details(known: Info) -> str:
+    """Return what a .pex carries of its making as one JSON document: INFO, build record, lock, bill of materials.
+
+    In a checkout, and for what an effe has none of, the value is null.
+    """
+    import json
+
+    told: dict[str, Any] = {"info": json.loads(known.text), "build": None, "lock": None, "sbom": None}
+    pex = os.environ.get("PEX", "")
+    if os.path.isfile(pex):
+        from zipimport import zipimporter
+
+        for key, name in (("build", "build.json"), ("lock", "pylock.toml"), ("sbom", "sbom.cdx.json")):
+            try:
+                data = zipimporter(pex).get_data(os.path.join(pex, "__effe__", name))
+            except OSError:
+                continue
+            told[key] = data.decode() if key == "lock" else json.loads(data)
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
 def read(path: str | None) -> Info:
     """Read INFO of the effe at `path` (a .py file, or a directory with logic.py; None: this one).
 

@@ -126,6 +126,13 @@ def test_it_serves_on_every_python_as_an_author_expects(artifact: Artifact, mino
     assert not told["site"]
 
 
+def test_it_tells_of_its_making_without_running_the_author(artifact: Artifact, folder: Path) -> None:
+    told = json.loads(run([artifact.path, "-info", "-v"], RAN=str(folder / "ran by -info")).stdout)
+    assert told["info"] == artifact.info.data and not (folder / "ran by -info").exists()
+    assert told["build"]["source"] == artifact.facts["source"] and told["lock"] is None
+    assert told["sbom"]["bomFormat"] == "CycloneDX"
+
+
 def test_nothing_is_written_and_no_home_is_needed(artifact: Artifact, tmp_path: Path) -> None:
     done = run([artifact.path, "-info"], TMPDIR=str(tmp_path))
     assert done.returncode == 0 and not any(tmp_path.iterdir())
