@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,7 +108,9 @@ class Teller:
 
     def __call__(self, said: Said) -> None:
         console = self._console
-        if said.error is not None:
+        if said.error is not None and console.json:  # stdout holds one document
+            print(f"{said.error.code}: {plain(said.error.message)}", file=sys.stderr)
+        elif said.error is not None:
             console.error(said.error, about=said.name or None)
         if said.kind == "up":
             console.document(

@@ -25,9 +25,9 @@ class Built:
     digest: str
 
     def environ(self) -> dict[str, str]:
-        """Return the environment it runs in: the user's, but for what decides where it listens and logs."""
+        """Return the environment it runs in: the user's, but for where it listens; what it prints is seen at once."""
         ours = {name: value for name, value in os.environ.items() if name not in ("EFFE_PORT", "EFFE_UNIX", "PORT")}
-        return {"EFFE_LOG": "text", **ours}
+        return {"EFFE_LOG": "text", "PYTHONUNBUFFERED": "1", **ours}
 
 
 class NotBuilt(Exception):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ..deploy.routing import routing_table
 from ..deploy.servers import Server, maxconn
-from ..errors import DeployError, EffeToolError
+from ..errors import EffeToolError
 from .built import Built, NotBuilt, build_all
-from .proxy import Proxy, find_haproxy
+from .proxy import SERVER, Proxy, find_haproxy
 from .said import Said, Say
 from .service import GRACE, Service
 
@@ -64,7 +64,7 @@ class House:
         self._folder = folder
         self._front = front
         self._say = say
-        self._proxy = Proxy(program, folder, front, access_log, say)
+        self._proxy = Proxy(program, folder, front, access_log, say, self._ports)
         self._services: dict[str, Service] = {}
         self._every: set[Service] = set()  # those that are just coming or going too
         self._builds = 0
@@ -149,16 +149,22 @@ class House:
         self._configure(self._services)
         if self._proxy.stale:
             await self._proxy.reload()
-            for service in self._services.values():
-                await self._moved(service)
         for service in (old[name] for name in old if name not in wanted):
             await service.stop()
             self._every.discard(service)
             self._say(Said("ended", service.name, "is no more: stopped"))
+        self._clear()
         failed = [service.name for service, good in zip([*changed, *came], tried, strict=True) if not good]
         done = len(changed) + len(came) - len(failed)
         text = f"{done} exchanged or new, {len(wanted) - len(changed) - len(came)} unchanged"
         self._say(Said("built", "", text + (f", not ready: {', '.join(failed)}" if failed else "")))
+
+    def _clear(self) -> None:
+        """Remove what was built and runs no more."""
+        used = {service.built.file.parent for service in self._services.values()}
+        for folder in self._folder.glob("build*"):
+            if folder not in used:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _configure(self, services: Mapping[str, Service]) -> None:
         effes = [services[name].built.effe for name in sorted(services)]
@@ -166,7 +172,7 @@ class House:
         for effe in effes:
             service = services[effe.name]
             address = f"unix@{service.path}"
-            servers[effe.name] = [Server("1", address, "127.0.0.1", service.admin, maxconn(effe), checks=CHECKS)]
+            servers[effe.name] = [Server(SERVER, address, "127.0.0.1", service.admin, maxconn(effe), checks=CHECKS)]
         self._proxy.configure(effes, servers)
 
     def _service(self, built: Built) -> Service:
@@ -175,13 +181,18 @@ class House:
         self._every.add(service)
         return service
 
+    def _ports(self) -> dict[str, int]:
+        return {name: service.admin for name, service in self._services.items()}
+
     async def _moved(self, service: Service) -> None:
-        """Let HAProxy check where the effe's new process says whether it is ready."""
-        if self._answering and service.name in self._services:
-            try:
-                await asyncio.to_thread(self._proxy.runtime.check_at, service.name, "1", service.admin)
-            except DeployError as error:
-                self._say(Said("error", service.name, error=error))
+        """Let HAProxy check where the effe's new process says whether it is ready; one that starts reads it."""
+        if not self._answering or service.name not in self._services:
+            return
+        try:
+            self._configure(self._services)
+            await self._proxy.tell()
+        except EffeToolError as error:
+            self._say(Said("error", service.name, error=error))
 
     async def _end(self) -> None:
         """HAProxy first, when it has nothing under way; then the effes."""

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..deploy import Effe
@@ -24,6 +24,8 @@ from .said import Said, Say
 __all__ = ["Proxy", "find_haproxy"]
 
 NAME = "haproxy"
+# The one server of each backend: the effe's socket.
+SERVER = "1"
 # Where packages put it, besides PATH: /usr/sbin is not on every user's.
 PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 INSTALLERS = {
@@ -67,14 +69,24 @@ class Proxy:
         front: the listening socket; it stays the tool's, so that nobody is refused while HAProxy is started again.
         access_log: whether each request is logged.
         say: told what happens.
+        ports: gives the port at which each effe says whether it is ready.
     """
 
-    def __init__(self, program: str, folder: Path, front: socket.socket, access_log: bool, say: Say) -> None:
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        front: socket.socket,
+        access_log: bool,
+        say: Say,
+        ports: Callable[[], Mapping[str, int]],
+    ) -> None:
         self._program = program
         self._folder = folder
         self._front = front
         self._access_log = access_log
         self._say = say
+        self._ports = ports
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._last: list[str] = []
@@ -121,6 +133,15 @@ class Proxy:
         assert self._process is not None
         self._process.send(signal.SIGUSR2)
         await self._answers(before)
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Say where the effes are checked from now on. Raises DeployError E412, E413.
+
+        The process of before a reload checks no more and takes no such word: to it they stay what they were.
+        """
+        for name, port in dict(self._ports()).items():
+            await asyncio.to_thread(self.runtime.check_at, name, SERVER, port)
 
     async def stop(self, seconds: float) -> None:
         """Take no more connections, wait until nothing is under way, end it."""
@@ -165,6 +186,8 @@ class Proxy:
             pause = min(30.0, 2 * pause)
             with contextlib.suppress(DeployError):
                 await self._begin()
+                await self._answers(0)
+                await self.tell()  # what has moved while it started
 
     async def _answers(self, before: int) -> None:
         """Wait until another worker than `before` answers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -213,3 +215,32 @@ def test_a_build_that_fails_starts_nothing(tmp_path: Path, up) -> None:
     running.line("<end>")
     assert running.line("effes/hello: error[E121]") and running.line("effes/mail: error[E121]")
     assert not [line for line in running.lines if "ready" in line]
+
+
+def test_a_connection_from_before_a_reload_is_served_after_an_exchange(tmp_path: Path, up) -> None:
+    """HAProxy's process of before the reload has it until its next answer, and cannot be told of new ports."""
+    write_effes(tmp_path / "effes", HELLO)
+    running = up("effes")
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)) as connection:
+        connection.request("GET", "/hello")
+        assert json.loads(connection.getresponse().read())["version"] == "1.0"
+        write_effes(tmp_path / "effes", MAIL)
+        running.process.send_signal(signal.SIGHUP)
+        running.line("1 exchanged or new, 1 unchanged")
+        write_effes(tmp_path / "effes", {**HELLO, "version": "1.1"})
+        running.process.send_signal(signal.SIGHUP)
+        running.line("1 exchanged or new, 1 unchanged", 2)
+        folder = Path(running.line("hello 1.1 is ready").partition("address=unix:")[2].partition(" ")[0]).parent.parent
+        assert len(list(folder.glob("build*"))) == 2  # one for each effe: what runs no more is removed
+        connection.request("GET", "/hello")
+        assert json.loads(connection.getresponse().read())["version"] == "1.1"
+
+
+def test_what_an_effe_prints_is_seen_at_once(tmp_path: Path, up) -> None:
+    """Though it is a pipe that it prints to, and control characters are written out."""
+    (effe,) = write_effes(tmp_path / "effes", HELLO)
+    source = effe.project.logic.read_text()
+    effe.project.logic.write_text(source.replace("    time.sleep", "    print('printed \\x1b[31m')\n    time.sleep"))
+    running = up("effes")
+    assert running.get("/hello")[0] == 200
+    assert running.line("printed") == "hello   | printed \\x1b[31m"
