@@ -152,6 +152,7 @@ class Observed:
                 return original(connection, error, request, response, keep)
             fault = fault_of(error, "E308")
             self._tell("fault", fault=fault.as_dict())
+            response._finish()
             answer = respond(request)
             write_fault(fault, answer, request)
             connection._settle_body(request)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -21,10 +22,13 @@ class HTTPError(Exception):
     Raise it anywhere below `run`. The message is the body of the answer, so it must hold nothing secret; without
     one the reason phrase is sent. Nothing is logged and the context stays in the pool.
 
-    `status` is the status code (int, 100 to 599); `headers` are added to the answer.
+    `status` is the status code (int, 200 to 599; ValueError for another); `headers` are added to the answer.
     """
 
-    def __init__(self, status: int, message: str = "", headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str = "", headers: Mapping[str, str] | None = None) -> None:
+        given: object = status
+        if not isinstance(given, int) or not 200 <= status <= 599:
+            raise ValueError(f"the status of an answer is a number from 200 to 599, not {status!r}")
         super().__init__(status, message)
         self.status = status
         self.message = message

@@ -60,8 +60,6 @@ class Exchange(Transport):
         if keep:
             lease.used = now
             server.idle.append(lease)
-        else:
-            runner.retire(lease, request)
         if data is not None:
             try:
                 sent = self._send(data, DONTWAIT)
@@ -72,6 +70,9 @@ class Exchange(Transport):
                 sent = len(data)
             if sent != len(data):
                 self.out = memoryview(data)[sent:]
+        if not keep:  # after the answer: the author's stop() may take long
+            runner.retire(lease, request)
+            runner.mark = monotonic()
         if took < QUICK and response._status < 300:
             counts = runner.counts
             counts.quick += 1
@@ -81,6 +82,7 @@ class Exchange(Transport):
         if server.access or response.error:
             self._report(request, response, took)
         if request.incoming is not None and not request.incoming.complete:
+            request.abandoned = True  # a thread of the author that still reads must not take what is drained
             self.current = request
             return False
         if self.closing or self.gone or self.out is not None:
@@ -103,6 +105,7 @@ class Exchange(Transport):
             error = TypeError(f"run() returned {type(result).__name__}; write the body to `response` instead")
             log.critical("run() returned a value", exc=error, request_id=request.id)
             if response._streams is None:
+                response._finish()
                 response = respond(request)
                 return self._plain(request, response, 500, ""), response, keep
             self._cut()
@@ -119,14 +122,21 @@ class Exchange(Transport):
         """Answer for a run that raised: the status it asked for, or 500 and nothing of the inside."""
         server = self.server
         begun = response._streams is not None
+        response._finish()
         if isinstance(error, HTTPError):
             if begun:
                 self._cut()
+                server.log.error("run() raised after its response had begun", exc=error, request_id=request.id)
                 return None, response, keep
-            response = respond(request)
-            for name, value in (error.headers or {}).items():
-                response.headers[name] = value
-            return self._plain(request, response, error.status, error.message), response, keep
+            try:
+                answer = respond(request)
+                for name, value in (error.headers or {}).items():
+                    answer.headers[name] = value
+                return self._plain(request, answer, error.status, error.message), answer, keep
+            except (
+                Exception
+            ) as wrong:  # what the author put into it is no answer: that is his mistake, not the client's
+                error = wrong
         if isinstance(error, Disconnected):
             if begun or self.gone:
                 self._cut()
@@ -142,11 +152,7 @@ class Exchange(Transport):
         return self._plain(request, response, 500, ""), response, False
 
     def _plain(self, request: Request, response: Response, status: int, message: str) -> bytes:
-        try:
-            response.status = status
-        except ValueError:
-            status = 500
-            response.status = status
+        response.status = status
         response._kind = TEXT
         response.write(f"{message or REASONS.get(status, 'error')}\n")
         self._settle_body(request)
@@ -218,7 +224,7 @@ class Exchange(Transport):
     def receive(self, request: Request) -> None:
         """Wait for more of the request's body. Raises HTTPError and Disconnected."""
         if request.abandoned:
-            raise Disconnected("the request was answered 504: run took longer than -timeout")
+            raise Disconnected("the request has been answered: its body cannot be read any more")
         if request.expects:
             request.expects = False
             self.transmit(CONTINUE)

@@ -291,6 +291,10 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         raise FlagError("-key needs its certificate: add -cert FILE")
     if "unix" in seen and "port" in seen:
         raise FlagError("-unix is instead of a port: leave out -port or -unix")
+    if settings.admin and settings.port and int(settings.admin.rpartition(":")[2]) == settings.port:
+        host = settings.admin.rpartition(":")[0].strip("[]")
+        if not settings.unix and (not host or not settings.host or host == settings.host):
+            raise FlagError(f"-admin {settings.admin} is the effe's own port: give it another one")
     return settings
 
 

@@ -91,6 +91,9 @@ class Runner:
                     source.handle(self)
                 except Exception as error:
                     server.log.critical("internal error", exc=error)
+                    with server.lock:  # a token left behind would cost an idle leader its lead
+                        if self.leading:
+                            self.slot.clear()
                     source.close()
                 if waiting and self.leading:
                     server.pump(self)

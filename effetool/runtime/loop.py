@@ -18,6 +18,7 @@ from .upload import Spool
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+    from concurrent.futures import Future
     from typing import Any
 
     from .connection import Connection
@@ -37,15 +38,35 @@ def loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="effe-async", daemon=True).start()
+            threading.Thread(target=_run, args=(_loop,), name="effe-async", daemon=True).start()
         return _loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    while not loop.is_closed():
+        loop.run_forever()  # returns when an author stops it: it is everybody's
+
+
+async def _kept(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
+    """Hand on what would end the loop that all share: asyncio lets these two through."""
+    try:
+        return await coroutine, None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error
+
+
+def _result(future: Future[tuple[Any, BaseException | None]]) -> Any:
+    value, error = future.result()
+    if error is not None:
+        raise error
+    return value
 
 
 def synchronous(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
     """Make a plain function of a coroutine function: it returns when the coroutine has ended."""
 
     def call(*arguments: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(function(*arguments), loop()).result()
+        return _result(asyncio.run_coroutine_threadsafe(_kept(function(*arguments)), loop()))
 
     return call
 
@@ -57,10 +78,10 @@ def synchronous_run(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callab
         if request.incoming is not None and not request.incoming.complete:
             _collect(request)
         outbox = response._outbox = Outbox(loop())
-        future = asyncio.run_coroutine_threadsafe(function(context, error, response, request), outbox.loop)
+        future = asyncio.run_coroutine_threadsafe(_kept(function(context, error, response, request)), outbox.loop)
         future.add_done_callback(lambda _: outbox.end())
         outbox.send(request.connection)
-        return future.result()
+        return _result(future)
 
     return call
 

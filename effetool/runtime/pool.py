@@ -115,6 +115,14 @@ class Pool:
             except BaseException as error:
                 self._log.critical("stop() failed", exc=error)
 
+    def stale(self, oldest: float) -> bool:
+        """Tell whether `sweep` has something to do."""
+        idle = self.idle
+        try:
+            return idle[0].used < oldest
+        except IndexError:  # taken just now
+            return False
+
     def sweep(self, oldest: float) -> None:
         """Retire the contexts that nobody has used since `oldest`; the bottom of the stack is the least used."""
         while True:

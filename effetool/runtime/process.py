@@ -16,7 +16,7 @@ import time
 from . import listeners, logic, metrics, needs, service
 from .errors import LogicError
 from .flags import NEVER
-from .signals import HEARD, WOKEN, Signals
+from .signals import HEARD, WOKEN, Ended, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,10 +79,14 @@ class Process:
             self.effe = logic.load(self.known.module, self.known.source)
         except LogicError as error:
             return failed(self.log, str(error))
+        except Ended:
+            raise
         except BaseException as error:  # SystemExit too: sys.exit() at import is no way to serve
             return failed(self.log, f"{self.known.source or self.known.module} cannot be imported", error)
         try:
             self.effe.init()
+        except Ended:
+            raise
         except BaseException as error:
             return failed(self.log, "init() failed", error)
         from .server import Server
@@ -93,17 +97,21 @@ class Process:
     def run(self, environ: dict[str, str]) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         signals = Signals(*HEARD)
-        code = self.prepare()
+        try:
+            code = signals.during(self.prepare, signal.SIGTERM, signal.SIGINT)
+        except Ended as ended:
+            self.log.info("stopped before it was ready", reason=signal.Signals(ended.args[0]).name)
+            return leave(0)
         if code:
             return code
         admin = None
         try:
+            listeners.listen(self.sockets)
             if self.settings.admin:
                 from .admin import Admin
 
                 ready = Readiness(lambda: self.server.ready, self.effe.ready)
                 admin = Admin(self.settings, ready, lambda: metrics.exposition(self.snapshot()), self.known.text)
-            listeners.listen(self.sockets)
         except listeners.ListenError as error:
             return failed(self.log, str(error))
         thread = self.begin(signals)

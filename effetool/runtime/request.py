@@ -22,12 +22,19 @@ if TYPE_CHECKING:
 _ID = re.compile(r"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").search
 
 
+_decoder: Any = None  # a json.JSONDecoder, made when first needed
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 class Request(Head):
     """One request.
 
     Made once its head is complete and valid. `method` and `target` (str) are as they were sent: methods are
     case-sensitive (RFC 9110 9.1), the target is not decoded and has the query in it. `path` is the target's path,
-    percent-decoded as UTF-8. `body` is a file of bytes that ends where the body ends.
+    percent-decoded as UTF-8, with U+FFFD for what is none. `body` is a file of bytes that ends where the body ends.
     """
 
     # Made by wire.parse_head, prepared by Connection.converse.
@@ -87,11 +94,15 @@ class Request(Head):
         return self._body
 
     def json(self) -> Any:
-        """Return the body as JSON; what is none answers 400 by itself (HTTPError)."""
-        import json
+        """Return the body as JSON (RFC 8259: no NaN); what is none answers 400 by itself (HTTPError)."""
+        global _decoder
+        from json import JSONDecoder, detect_encoding
 
+        body = self.body.read()
         try:
-            return json.loads(self.body.read())
+            if _decoder is None:
+                _decoder = JSONDecoder(parse_constant=_no_number)
+            return _decoder.decode(body.decode(detect_encoding(body), "surrogatepass"))
         except (ValueError, RecursionError):
             raise HTTPError(400, "the body is not JSON") from None
 

@@ -21,6 +21,8 @@ HELD_BACK = 256 * 1024
 _BODYLESS = (204, 304)
 # Fields whose place in the head is decided here; an author's own replaces the server's.
 _FRAMED = frozenset(("connection", "content-length", "content-type", "server", "date", "x-request-id"))
+_ENDED = 3  # a value of Response._streams
+
 # The end of a head of the usual kind.
 LENGTHS = [b"%d\r\n\r\n" % size for size in range(1024)]
 
@@ -45,7 +47,7 @@ class Response:
     _first: bytes | None  # the first write, for most answers all of it; not None once the response streams
     _parts: list[bytes] | None  # the first write and those after it
     _size: int  # octets of the body; set once it is whole, or from the second write on
-    _streams: int | None  # None: not begun · 0: begun, no body allowed · 1: plain octets · 2: chunks
+    _streams: int | None  # None: not begun · 0: begun, no body allowed · 1: plain octets · 2: chunks · 3: ended
     _left: int | None  # octets still owed to an author's Content-Length; set once it streams
     error: str | None
     # Not set but in an async run: what is to be sent goes to the thread that waits for it (loop.py).
@@ -83,10 +85,14 @@ class Response:
     def write(self, data: str | bytes | bytearray | memoryview) -> int:
         """Append to the body; str goes as UTF-8. Returns the length of `data`.
 
-        Raises ConnectionError where the client is known to be gone.
+        A lone surrogate, which UTF-8 cannot hold, goes as U+FFFD (as in WebIDL's USVString). Raises ConnectionError
+        where the client is known to be gone, RuntimeError once `run` has returned.
         """
         if type(data) is str:
-            octets = data.encode()
+            try:
+                octets = data.encode()
+            except UnicodeEncodeError:
+                octets = data.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
             if self._kind is None:
                 self._kind = TEXT
         elif type(data) is bytes:
@@ -109,15 +115,22 @@ class Response:
             self.write(line)
 
     def json(self, value: Any) -> None:
-        """Write the value as JSON; Content-Type becomes application/json."""
+        """Write the value as JSON; Content-Type becomes application/json.
+
+        Raises TypeError for what JSON cannot hold, ValueError for NaN and infinities (RFC 8259 6).
+        """
         import json
 
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        try:
+            octets = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate is fine as an escape
+            octets = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
         if self._kind is None:
             self._kind = JSON
         elif self._streams is None:
             self.headers["Content-Type"] = JSON
-        self.write(text.encode())
+        self.write(octets)
 
     def flush(self) -> Any:
         """Send what there is, and stream from here on (chunked).
@@ -127,6 +140,8 @@ class Response:
         """
         if self._streams is None:
             self._begin()
+        elif self._streams == _ENDED:
+            self._stream(b"")
         return self._outbox.drained() if hasattr(self, "_outbox") else None
 
     def writable(self) -> bool:
@@ -178,6 +193,7 @@ class Response:
         if self._usual and not connection.closing and request.method != "HEAD":
             clock = connection.server.clock
             kind = self._kind or TEXT
+            self._first, self._streams = b"", _ENDED
             head = clock.usual.get(kind) or clock.make_usual(kind)
             if request.named:
                 return b"%b%d\r\nX-Request-ID: %b\r\n\r\n%b" % (head, size, request.id.encode(), body)
@@ -199,6 +215,7 @@ class Response:
                 text += "Connection: close\r\n"
             text += f"Content-Length: {size}\r\n\r\n"
             clock = connection.server.clock
+            self._finish()
             return b"".join((clock.starts.get(status) or clock.start(status), text.encode("latin-1"), body))
         declared = self._declared()
         bodyless = request.method == "HEAD" or status in _BODYLESS
@@ -211,7 +228,13 @@ class Response:
             length = declared
         if status == 204 or (status == 304 and declared is None):
             length = None  # RFC 9110 8.6: no Content-Length in a 204; in a 304 only that of the 200
-        return self._head(length, False) + (b"" if bodyless else body)
+        data = self._head(length, False) + (b"" if bodyless else body)
+        self._finish()
+        return data
+
+    def _finish(self) -> None:
+        """Take no more: what a thread of the author writes from here on would land in the next answer."""
+        self._first, self._streams = b"", _ENDED
 
     def _declared(self) -> int | None:
         text = None if self._headers is None else self._headers.get("content-length")
@@ -279,6 +302,8 @@ class Response:
             self._transmit(data)
 
     def _stream(self, data: bytes, head: bytes = b"") -> None:
+        if self._streams == _ENDED:
+            raise RuntimeError("the response has ended: nothing can be written once run() has returned")
         if self._streams == 0 or not data:
             if head:
                 self._transmit(head)
@@ -303,6 +328,7 @@ class Response:
             self._request.connection.closing = True
         elif self._streams == 2:
             self._transmit(LAST_CHUNK)
+        self._finish()
 
 
 _new = object.__new__

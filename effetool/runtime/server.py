@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # How exact the time-outs are, and how often all connections are looked at (1 ms for 10,000 of them).
 TICK = 0.25
+# What the contexts have for their stop() beyond -grace, and once a second signal has said "now".
+STOPPING, NOW = 3.0, 1.0
 # While draining, an idle connection may still bring a request that was on its way; then it is closed.
 LAST_CALL = 0.25
 
@@ -84,6 +86,7 @@ class Server(HTTPServer):
         self.pending = 0
         self.draining = False
         self.ended = False
+        self._sweeping = threading.Lock()
         self._asked = 0
         self._ends_at = float("inf")
         self._serving = False
@@ -165,8 +168,29 @@ class Server(HTTPServer):
                     if source.current is not None:
                         source.current.abandoned = True
                 source.abort()
-        self.pool.close()
+        self._stop_contexts()
         self._serving = False
+
+    def _stop_contexts(self) -> None:
+        """Have every context stopped, in a thread of its own: an author's stop() may not return."""
+        stopped: list[bool] = []
+
+        def work() -> None:
+            self.pool.close()
+            with self._sweeping:  # a sweep's last stop
+                stopped.append(True)
+            self._tell()
+
+        ends = max(self._ends_at, monotonic() + STOPPING)
+        threading.Thread(target=work, name="effe-stop", daemon=True).start()
+        while not stopped:
+            if self._asked > 1:
+                ends = min(ends, monotonic() + NOW)
+            left = ends - monotonic()
+            if left <= 0:
+                self.log.error("stop() has not returned: its context is left behind")
+                return
+            self._news.acquire(timeout=left)
 
     # The leader's part.
 
@@ -181,10 +205,17 @@ class Server(HTTPServer):
         self.patience = TICK if len(self.sources) > 1 + len(self._listeners) or self.draining else 1.0
         if self.pending > self.max_unread:
             self.relieve(now)
-        if self.idle:
-            self.pool.sweep(now - self.settings.context_idle)
+        if self.idle and self.pool.stale(now - self.settings.context_idle) and self._sweeping.acquire(False):
+            threading.Thread(target=self._sweep, name="effe-stop", daemon=True).start()
         if self.draining:
             self.notice(runner)
+
+    def _sweep(self) -> None:
+        """Retire the contexts that have been idle for too long: not in the leader, for stop() may take its time."""
+        try:
+            self.pool.sweep(monotonic() - self.settings.context_idle)
+        finally:
+            self._sweeping.release()
 
     def notice(self, runner: Runner) -> None:
         """Begin to drain when asked to; end when everything is answered."""

@@ -2,7 +2,8 @@
 
 Python runs a signal's handler between two bytecodes of the main thread, which may be inside an author's C
 call for as long as that takes. So the handlers do nothing: the C layer writes the number of each signal
-into a pipe (`signal.set_wakeup_fd`), and the main thread, which runs no author's code, waits there.
+into a pipe (`signal.set_wakeup_fd`), and the main thread, which runs no author's code, waits there. While the author's
+module is imported and its init() runs, which is in the main thread (where libraries expect to be), a signal raises.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ import os
 import select
 import signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Not a signal: what `Signals.wake` sends.
 WOKEN = 0
 # What a serving process hears. Whoever starts one blocks them (child.py), and making `Signals` lets them through: one
 # that comes before the handlers stand would end the process.
 HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Ended(BaseException):
+    """A signal came that ends the process; `args[0]` is its number."""
 
 
 class Signals:
@@ -44,6 +53,33 @@ class Signals:
             return list(os.read(self.reader, 1024))
         except BlockingIOError:
             return []
+
+    def during(self, work: Callable[[], int], *stops: signal.Signals) -> int:
+        """Do work of the author's in the main thread, before there is anything to drain; return its code.
+
+        One of the `stops` raises Ended in it. If his code swallows that, the next one ends the process.
+        """
+        ended = False
+
+        def end(number: int, frame: object) -> None:
+            nonlocal ended
+            if ended:
+                os._exit(128 + number)
+            ended = True
+            raise Ended(number)
+
+        heard = [number for number in stops if signal.getsignal(number) is _heard]
+        for number in heard:
+            signal.signal(number, end)
+        try:
+            for early in self.read():  # before the handlers stood
+                if early in heard:
+                    raise Ended(early)
+                os.write(self._writer, bytes([early]))
+            return work()
+        finally:
+            for number in heard:
+                signal.signal(number, _heard)
 
     def wake(self) -> None:
         """End a wait from another thread: it returns [WOKEN]."""

@@ -247,7 +247,7 @@ def decode_path(target: str) -> str:
     if "%" in path or not path.isascii():
         from urllib.parse import unquote  # with ipaddress a fifteenth of the start, and few paths have a %
 
-        return unquote(path.encode("latin-1").decode("utf-8", "surrogateescape"), errors="replace")
+        return unquote(path.encode("latin-1").decode("utf-8", "replace"), errors="replace")
     return path
 
 

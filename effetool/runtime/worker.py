@@ -14,7 +14,7 @@ import socket
 import threading
 
 from .process import Process, Readiness, attend, failed, leave
-from .signals import HEARD, Signals
+from .signals import HEARD, Ended, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def work(settings: Settings, known: Info, log: Log) -> int:
         return failed(log, f"{VARIABLE} is for the parent of -workers to set")
     signals = Signals(*HEARD)
     process = Process(settings, known, log, ours)
-    code = process.prepare()
+    try:
+        # Only the parent's word counts, here as below.
+        code = signals.during(process.prepare, signal.SIGTERM)
+    except Ended:
+        return leave(0)
     if code:
         return code
     thread = process.begin(signals)

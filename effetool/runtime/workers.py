@@ -63,12 +63,12 @@ class Workers:
         """Keep the workers until a signal ends all; return the exit code."""
         signals = Signals(*HEARD, signal.SIGCHLD)
         self.selector.register(signals.reader, selectors.EVENT_READ)
+        for listeners_ in self.sockets:
+            listeners.listen(listeners_)
         if self.settings.admin:
             from .admin import Admin
 
             self.admin = Admin(self.settings, self.tally.wrong, self.tally.metrics, self.known.text)
-        for listeners_ in self.sockets:
-            listeners.listen(listeners_)
         for number in range(len(self.sockets)):
             self.start(number)
         while self.alive or self.due:

@@ -1,0 +1,275 @@
+"""What an author's code may do wrong without taking the server, or another client's answer, with it."""
+
+import http.client
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from effetool.runtime.errors import HTTPError
+
+PATIENCE = 60
+GET = b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n"
+
+ANSWERS = """
+from effetool.runtime import HTTPError
+INFO = {"name": "answers", "version": "1"}
+def run(context, error, response, request):
+    if request.path == "/unit":
+        raise HTTPError(400, "no such unit: " + request.json()["unit"])
+    if request.path == "/to":
+        raise HTTPError(302, "", {"Location": "/" + request.query["to"]})
+    if request.path == "/pairs":
+        raise HTTPError(400, "", [("A", "b")])
+    if request.path == "/late":
+        wrong = HTTPError(400)
+        wrong.status = 700
+        raise wrong
+    if request.path == "/begun":
+        response.flush()
+        raise HTTPError(404)
+    if request.path == "/echo":
+        response.json(request.json())
+        return
+    if request.path == "/write":
+        response.write(request.json())
+        return
+    response.write(request.path)
+"""
+
+
+def test_what_cannot_be_sent_is_a_500_and_no_end(serve):
+    """An HTTPError that is no answer: one record with the place, the next request is served."""
+    running = serve(ANSWERS)
+    for number, path in enumerate(("/to?to=%E2%80%99", "/pairs", "/late", "/to?to=%0D%0AX:y") * 2, 1):
+        assert running.get(path) == (500, "Internal Server Error\n")
+        running.record("run() failed", number)
+        assert running.get("/next") == (200, "/next")
+    assert running.stop() == 0
+
+
+def test_an_error_after_the_response_has_begun_is_told(serve):
+    """The connection is cut, and the log says why."""
+    running = serve(ANSWERS)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        running.get("/begun")
+    assert running.record("had begun")["level"] == "error"
+
+
+@pytest.mark.parametrize("status", [700, 199, "400", None])
+def test_a_status_that_is_none_is_refused_where_it_is_written(status):
+    with pytest.raises(ValueError, match="200 to 599"):
+        HTTPError(status)
+
+
+def test_what_a_client_can_send_comes_back_whole_or_replaced(serve):
+    """Lone surrogates and bytes that are no UTF-8 make no crash; NaN is no JSON, in neither direction."""
+    running = serve(ANSWERS)
+    assert running.get("/echo", method="POST", body='{"a":"\\ud800"}') == (200, '{"a":"\\ud800"}')
+    assert running.get("/unit", method="POST", body='{"unit":"\\ud800"}') == (400, "no such unit: \ufffd\n")
+    assert running.get("/write", method="POST", body='"a\\udfffb"') == (200, "a\ufffdb")
+    assert running.get("/%ff") == (200, "/\ufffd")
+    assert running.get("/echo", method="POST", body="[NaN]")[0] == 400
+    with running.connect() as connection:
+        connection.sendall(GET % b"/\xff")
+        assert connection.recv(65536).endswith(b"/\xef\xbf\xbd")
+    assert not [record for record in running.records if record["level"] == "critical"]
+
+
+LATE = """
+import threading
+INFO = {"name": "late", "version": "1"}
+told = []
+def later(function, *arguments):
+    def work():
+        go.wait(30)
+        try:
+            told.append(repr(function(*arguments)))
+        except Exception as error:
+            told.append(type(error).__name__)
+        done.set()
+    threading.Thread(target=work).start()
+go, done = threading.Event(), threading.Event()
+def both(response):
+    response.write("LATE")
+    response.flush()
+def run(context, error, response, request):
+    global go, done
+    if request.path == "/told":
+        go.set()
+        done.wait(30)
+        response.write(" ".join(told))
+        return
+    go, done = threading.Event(), threading.Event()
+    if request.path == "/write":
+        later(both, response)
+    elif request.path == "/stream":
+        response.flush()
+        later(both, response)
+    elif request.path == "/error":
+        later(both, response)
+        raise KeyError
+    elif request.path == "/flush":
+        later(response.flush)
+    response.write("now")
+"""
+
+
+@pytest.mark.parametrize("path", ["/write", "/stream", "/error", "/flush"])
+def test_what_comes_after_run_is_in_no_answer(serve, path):
+    """A thread of the author that writes when run has returned: RuntimeError for it, nothing for the next client."""
+    running = serve(LATE)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+    connection.request("GET", path)
+    assert connection.getresponse().read() in (b"now", b"Internal Server Error\n")
+    connection.request("GET", "/told")
+    assert connection.getresponse().read() == b"RuntimeError"
+    connection.close()
+
+
+ASYNC = """
+import asyncio, sys
+INFO = {"name": "loop", "version": "1"}
+async def run(context, error, response, request):
+    if request.path == "/exit":
+        sys.exit()
+    if request.path == "/interrupt":
+        raise KeyboardInterrupt
+    if request.path == "/stop":
+        asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+    response.write("hello")
+async def stop(context):
+    await asyncio.sleep(0)
+"""
+
+
+def test_no_async_run_ends_the_loop_of_all(serve):
+    """sys.exit, KeyboardInterrupt, loop.stop(): that request only; SIGTERM ends it all as ever."""
+    running = serve(ASYNC, "-timeout", "30s")
+    for path, status in (("/exit", 500), ("/interrupt", 500), ("/stop", 200)) * 2:
+        assert running.get(path)[0] == status
+        assert running.get() == (200, "hello")
+    assert running.stop() == 0
+
+
+SLOW_START = """
+import os, time
+INFO = {"name": "slow", "version": "1"}
+def init():
+    print("init", flush=True)
+    SWALLOW
+def run(context, error, response, request):
+    pass
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("-workers", "2")])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_init_that_waits(serve, number, flags):
+    """Nothing is served yet, so there is nothing to wait for."""
+    running = serve(SLOW_START.replace("SWALLOW", "time.sleep(600)"), *flags, ready=False)
+    assert running.process.stdout.readline() == "init\n"
+    began = time.monotonic()
+    running.signal(number)
+    assert running.end() == 0 and time.monotonic() - began < 20
+
+
+def test_a_second_signal_ends_an_init_that_swallows_the_first(serve):
+    swallow = "\n    ".join(["while True:", "    try:", "        print('waiting', flush=True)",
+                             "        time.sleep(600)", "    except BaseException:",
+                             "        print('swallowed', flush=True)"])  # fmt: skip
+    running = serve(SLOW_START.replace("SWALLOW", swallow), ready=False)
+    said = iter(running.process.stdout.readline, "")
+    assert [next(said), next(said)] == ["init\n", "waiting\n"]
+    running.signal()
+    assert next(said) == "swallowed\n"
+    running.signal()
+    assert running.end() == 128 + signal.SIGTERM
+
+
+STOPS = """
+import time
+INFO = {"name": "stops", "version": "1"}
+class Context:
+    slow = False
+def start():
+    return Context()
+def run(context, error, response, request):
+    if request.path == "/raise":
+        context.slow = True
+        raise KeyError
+    context.slow = request.path == "/slow"
+    response.write("hello")
+def stop(context):
+    print("stop", flush=True)
+    if context.slow:
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_stop_that_hangs_is_left_behind(serve, signals):
+    """Within -grace and a little more; a second signal means now."""
+    running = serve(STOPS, "-grace", "500ms" if signals == 1 else "10m")
+    assert running.get("/slow") == (200, "hello")
+    running.signal()
+    running.process.stdout.readline()
+    if signals == 2:
+        running.signal()
+    assert running.end() == 0
+    assert running.record("stop() has not returned")
+
+
+def test_a_slow_stop_keeps_nobody_waiting(serve):
+    """Neither who caused it by a crash, nor the others when an idle context is stopped."""
+    running = serve(STOPS, "-grace", "100ms")
+    assert running.get("/raise") == (500, "Internal Server Error\n")
+    assert running.process.stdout.readline() == "stop\n"
+    assert running.get("/") == (200, "hello")
+    running.kill()
+    running = serve(STOPS, "-context-idle", "100ms", "-grace", "100ms")
+    assert running.get("/slow") == (200, "hello")
+    assert running.process.stdout.readline() == "stop\n"
+    for _ in range(10):
+        assert running.get("/") == (200, "hello")
+
+
+def test_the_admin_port_is_another_one(serve):
+    """Said as a flag that does not fit, exit 2."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    for host in ("", "127.0.0.1"):
+        running = serve(STOPS, "-port", port, "-admin", f"{host}:{port}", ready=False)
+        assert running.end() == 2
+        assert "own port" in "".join(filter(None, running.lines)) and "Traceback" not in str(running.lines)
+
+
+def test_a_body_that_is_read_late_takes_nothing_of_the_next_request(inside):
+    """Whoever reads on when run has returned gets ConnectionError."""
+    told, go, done = [], threading.Event(), threading.Event()
+
+    def late(body):
+        go.wait(PATIENCE)
+        try:
+            told.append(body.read())
+        except ConnectionError:
+            told.append("gone")
+        done.set()
+
+    def run(context, error, response, request):
+        if request.method == "POST":
+            threading.Thread(target=late, args=(request.body,)).start()
+        else:
+            go.set()
+            done.wait(PATIENCE)
+        response.write(request.method)
+
+    size = 100_000
+    post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    answer = inside(run)(post + GET % b"/")
+    assert answer.count(b"HTTP/1.1 200 OK") == 2 and answer.endswith(b"GET")
+    assert told == ["gone"] or told == [b"x" * size]
