@@ -170,7 +170,7 @@ KEYS: dict[str, Key] = {
         "E119",
     ),
     "concurrency": Key(
-        "Runs at once in one process: the default of -concurrency, and what the scaling counts with.",
+        "Runs at once in one process: what deployments set -concurrency to, and count with when they scale.",
         {"type": "integer", "minimum": 1, "maximum": 10000},
         "a whole number from 1 to 10000",
         "16",

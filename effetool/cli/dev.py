@@ -27,7 +27,7 @@ def dev(
     host: Annotated[str, typer.Option("--host", "-host", help="The address to listen on.")] = "127.0.0.1",
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     env_file: Annotated[
-        Path | None, typer.Option("--env-file", help="Variables for the effe, NAME=value.", show_default=False)
+        Path | None, typer.Option("--env-file", help="Its variables and secrets, NAME=value.", show_default=False)
     ] = None,
     debugpy: Annotated[
         int | None,

@@ -39,7 +39,7 @@ def invoke(
     ] = None,
     fail: Annotated[bool, typer.Option("--fail", help="Exit 1 when the status is 400 or more.")] = False,
     env_file: Annotated[
-        Path | None, typer.Option("--env-file", help="Variables for the effe, NAME=value.", show_default=False)
+        Path | None, typer.Option("--env-file", help="Its variables and secrets, NAME=value.", show_default=False)
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -55,7 +55,8 @@ class Child:
 
     def tell(self, event: str, **fields: Any) -> None:
         """Send an event to the parent."""
-        data = json.dumps({"event": event, **fields}).encode() + b"\n"
+        told = {key: needs.scrub(value) if isinstance(value, str) else value for key, value in fields.items()}
+        data = json.dumps({"event": event, **told}).encode() + b"\n"
         with self._lock:
             try:
                 self._channel.sendall(data)

@@ -11,6 +11,7 @@ from time import monotonic, sleep
 from ..runtime.connection import Connection
 from ..runtime.errors import Disconnected, HTTPError
 from ..runtime.log import Log, escape
+from ..runtime.needs import scrub
 from ..runtime.response import respond
 from .fault import fault_of
 from .page import EVENTS, SAVE, write_fault
@@ -175,7 +176,7 @@ class Observed:
         asked = escape(f"{request.method} {request.target}")
         line = f"{status} {asked:<36} {seconds * 1000:8.1f} ms  context {context:<3} {response._size} B\n"
         try:
-            os.write(2, line.encode("utf-8", "backslashreplace"))
+            os.write(2, scrub(line).encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # whoever read it has gone
 

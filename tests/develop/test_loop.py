@@ -360,3 +360,6 @@ def test_a_variable_that_is_not_given(dev, tmp_path):
     (tmp_path / "given").write_text("API_KEY=0123456789\n")
     running.wait("reloaded  given")
     assert running.get() == (200, "one 10")
+    assert running.get("/?key=0123456789") == (200, "one 10")
+    running.wait("GET /?key=***")
+    assert running.count("0123456789") == 0
