@@ -42,6 +42,7 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/reference.py --check
 
 quick: venv
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not container and not haproxy and not registry and not systemd and not browser and not lambda"

@@ -1,0 +1,103 @@
+"""Write docs/reference/cli.md and docs/reference/errors.md: from the commands' own help, from the codes themselves.
+
+python docs/reference.py            write them
+python docs/reference.py --check    fail when they are not what the tool says now
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+
+from effetool.cli import COMMANDS
+from effetool.cli.application import application
+from effetool.codes import CODES
+
+FOLDER = Path(__file__).with_name("reference")
+
+CLI = """# The command line
+
+*Written by `python docs/reference.py` from what `--help` prints.*
+
+For all commands:
+
+- **Streams.** stdout carries the result alone: a path, JSON, YAML, the body of an answer. Everything else goes to
+  stderr. So `pex=$(effe-tool build -q)` works.
+- **Exit code.** 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
+- **Errors** have a code, a place and a fix that can be typed; `effe-tool explain E112` tells more, and [Error
+  codes](errors.md) lists them. `--json` prints one document on stdout, an error too:
+  `{"error": {"code", "message", "file", "line", "column", "fix"}}`. A traceback appears with `--traceback` only.
+- **Which effe.** A `.py` file is that effe; a directory with `logic.py` is that effe; any other directory stands for
+  every effe below it. Without an argument it is the working directory, or its direct children where that is none.
+  Directories called `build`, `dist`, `node_modules`, `out`, `tests`, `venv` and hidden ones are passed over.
+- **Colours** where a terminal reads them; `NO_COLOR`, `FORCE_COLOR` and `TERM=dumb` are obeyed. Nobody is asked
+  anything where stdin is no terminal.
+- **Completion**: `effe-tool --install-completion` in bash, zsh or fish; commands, flags and template names.
+- **Indexes** of packages are those of pip's and uv's configuration. What can be made again is kept in
+  `$XDG_CACHE_HOME/effe-tool`, else in `~/.cache/effe-tool`.
+
+"""
+
+ERRORS = """# Error codes
+
+*Written by `python docs/reference.py`; `effe-tool explain CODE` prints the same paragraphs.*
+
+"""
+
+
+def help_of(*words: str) -> str:
+    """Return what `effe-tool WORDS --help` prints on a terminal of the usual width."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        application(words[:1])([*words, "--help"], prog_name="effe-tool", standalone_mode=False)
+    return printed.getvalue()
+
+
+def below(text: str) -> list[str]:
+    """Return the commands that a group's help lists."""
+    listed = text.partition("\nCommands:\n")[2].splitlines()
+    return [line.split()[0] for line in listed if line.startswith("  ") and line[2:3].strip()]
+
+
+def cli() -> str:
+    """Return the page of the commands."""
+    os.environ["COLUMNS"] = "100"
+    sections = []
+    for command, aliases in COMMANDS.items():
+        found = [(command,)]
+        for words in found:
+            text = help_of(*words)
+            found += [(*words, one) for one in below(text)]
+            also = (
+                f"Also {' and '.join(f'`{alias}`' for alias in aliases)}.\n\n"
+                if aliases and words == (command,)
+                else ""
+            )
+            sections.append(f"## {' '.join(words)}\n\n{also}```text\n{text.rstrip()}\n```\n")
+    return CLI + "\n".join(sections)
+
+
+def errors() -> str:
+    """Return the page of the error codes."""
+    return ERRORS + "\n".join(f"## {code}: {entry.title}\n\n{entry.text}\n" for code, entry in CODES.items())
+
+
+def main() -> int:
+    """Write both pages; with `--check` say which is not what it would be, and return 1."""
+    stale = 0
+    for name, text in (("cli.md", cli()), ("errors.md", errors())):
+        path = FOLDER / name
+        if sys.argv[1:] != ["--check"]:
+            path.write_text(text, encoding="utf-8")
+            print(path)
+        elif path.read_text(encoding="utf-8") != text:
+            print(f"{path} is not what the tool says now: run python docs/reference.py", file=sys.stderr)
+            stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
