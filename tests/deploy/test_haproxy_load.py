@@ -89,7 +89,9 @@ def test_an_instance_killed_costs_what_it_had_in_hand(tmp_path: Path, instance, 
             posts.wait()
     assert gets.failed == {}
     dead = {f"{each.effe.name}/127.0.0.1:{each.port}" for each in running[::2]}
-    assert {front.server_of(name) for name in posts.failed} <= dead
+    # On a connection that the client has used before, HAProxy closes without an answer and without a line in its log.
+    logged = [name for name, text in posts.failed.items() if "RemoteDisconnected" not in text]
+    assert {front.server_of(name) for name in logged} <= dead
     assert len(posts.failed) <= len(dead) * posts.clients
     posted = [line.split()[1] for line in (tmp_path / "begun").read_text().splitlines() if " POST" in line]
     assert len(posted) == len(set(posted))
