@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +157,20 @@ def test_what_a_client_says_of_itself_is_replaced(tmp_path: Path, instance, prox
     assert (fields["x-forwarded-host"], fields["x-request-id"]) == ("hello.example:80", "mine")
     fields = json.loads(front.get("/hello")[2])["headers"]
     assert len(fields["x-request-id"]) == 36
+
+
+@pytest.mark.haproxy
+@pytest.mark.parametrize("maps", [False, True])
+def test_a_request_without_a_host_has_the_routes_of_every_host(maps: bool, tmp_path: Path, instance, proxy) -> None:
+    """HTTP/1.0 needs none (RFC 9112, 3.2); a Host that is no name is no host's."""
+    effes = write_effes(tmp_path, info("hello"), info("b", host=["b.org", "*.b.org"]))
+    front = proxy(effes, [instance(effes[1]), "b=127.0.0.1:1/1"], maps=maps, checked=False)
+    for head in (b"", b"Host:\r\n", b"Host: [::1]:80\r\n", b"Host: .\r\n"):
+        with socket.create_connection(("127.0.0.1", front.port), timeout=60) as connection:
+            connection.sendall(b"GET /hello HTTP/1.0\r\nX-Forwarded-Host: lie\r\n" + head + b"\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert b" 200 OK" in answer.splitlines()[0], (head, answer)
+        assert b"lie" not in answer
 
 
 @pytest.mark.haproxy

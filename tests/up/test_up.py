@@ -244,3 +244,18 @@ def test_what_an_effe_prints_is_seen_at_once(tmp_path: Path, up) -> None:
     running = up("effes")
     assert running.get("/hello")[0] == 200
     assert running.line("printed") == "hello   | printed \\x1b[31m"
+
+
+def test_an_haproxy_that_does_not_start_ends_all(tmp_path: Path, up) -> None:
+    """E416 with its own last words; the effes that had started are ended, in order: exit 1."""
+    write_effes(tmp_path / "effes", HELLO)
+    program = tmp_path / "bin" / "haproxy"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho '[ALERT] no such luck' >&2\nexit 7\n")
+    program.chmod(0o755)
+    running = up("effes", ready=False, PATH=f"{program.parent}:{os.environ['PATH']}")
+    assert running.process.wait(60) == 1
+    running.line("<end>")
+    assert running.line("error[E416]") == "error[E416]: HAProxy does not start: exit status 7"
+    assert "  [ALERT] no such luck" in running.lines
+    assert running.line("hello 1.0 is ready") and running.line("| ", 2).endswith("reason=SIGTERM")
