@@ -34,6 +34,7 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
     """Measure the named scenarios."""
     first, every = {min(os.sched_getaffinity(0))}, set(os.sched_getaffinity(0))
     found: Found = {}
+    load.many_files()
     with ExitStack() as stack:
         servers = {name: stack.enter_context(Running(command, first)) for name, command in commands.items()}
         for name, (connections, script) in LOADS.items():
@@ -66,9 +67,12 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
                 ask = partial(load.measure, connections=connections, seconds=seconds, path=path)
                 found[name] = _in_turn(name, both, rounds, ask)
     if "idle" in names:
-        with Running([*effe, "-max-connections", str(IDLE + 500)], first) as server:
-            print("idle", file=sys.stderr)
-            found["idle"] = {"effe": load.middle([load.idle(server, IDLE, seconds)])}
+        runs = []
+        for number in range(rounds):
+            print(f"idle: round {number + 1} of {rounds}", file=sys.stderr)
+            with Running([*effe, "-max-connections", str(IDLE + 500)], first) as server:
+                runs.append(load.idle(server, IDLE, seconds))
+        found["idle"] = {"effe": load.middle(runs)}
     return found
 
 

@@ -7,6 +7,7 @@ from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .loop import Outbox
@@ -119,12 +120,12 @@ class Response:
 
         Raises TypeError for what JSON cannot hold, ValueError for NaN and infinities (RFC 8259 6).
         """
-        import json
-
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = (_encode or _encoder())(value)
         try:
             octets = text.encode()
         except UnicodeEncodeError:  # a lone surrogate is fine as an escape
+            import json
+
             octets = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
         if self._kind is None:
             self._kind = JSON
@@ -329,6 +330,18 @@ class Response:
         elif self._streams == 2:
             self._transmit(LAST_CHUNK)
         self._finish()
+
+
+_encode: Callable[[Any], str] | None = None
+
+
+def _encoder() -> Callable[[Any], str]:
+    """Import json when it is needed, and keep an encoder: `json.dumps` with options makes one for each call."""
+    global _encode
+    import json
+
+    _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    return _encode
 
 
 _new = object.__new__
