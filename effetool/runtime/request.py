@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .query import Query
 
 # What a proxy or client may hand on as its request id; anything else could forge log lines or other headers.
-_ID = re.compile(r"\nx-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").search
+_ID = re.compile(r"x-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").match
 
 
 _decoder: Any = None  # a json.JSONDecoder, made when first needed
@@ -129,7 +129,7 @@ class Request(Head):
     def id(self) -> str:
         """The request's id: X-Request-ID where it is a plain word, or one made here. It is in every log record."""
         if self._id is None:
-            found = _ID(self._low)
+            found = _ID(self._low, self.named) if self.named else None
             if found is None:
                 self._id = os.urandom(8).hex()
             else:

@@ -91,8 +91,8 @@ class Head:
 
     `method`, `target` and `path` are what the author sees; `_block` is the field block, from the CRLF before it, and
     `_low` the same in lower case. `length` is the body's (CHUNKED: the chunks tell), `end` where it begins, `close`
-    whether the client asked to close, `expects` whether it waits for 100 (Continue), `named` whether it brings an
-    X-Request-ID.
+    whether the client asked to close, `expects` whether it waits for 100 (Continue), `named` where in the
+    block the first X-Request-ID begins, 0 without one.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class Head:
     length: int
     close: bool
     expects: bool
-    named: bool
+    named: int
 
 
 _new = object.__new__
@@ -144,7 +144,7 @@ def parse_head(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     head._low = low = block.lower()
     head.length = 0 if length is None else int(length)
     head.close = head.expects = False
-    head.named = "\nx-request-id:" in low
+    head.named = low.find("\nx-request-id:") + 1
     return head
 
 
@@ -178,7 +178,7 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     else:
         head.length = 0
     head.close = minor == "0" or ("\nconnection:" in low and _closes(low))
-    head.named = "\nx-request-id:" in low
+    head.named = low.find("\nx-request-id:") + 1
     return head
 
 
