@@ -7,6 +7,13 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # typed while modules are still imported
+        return 130
+
+
+def _main() -> int:
     if sys.argv[1:] in (["--version"], ["-V"]):  # the quickest question is answered before anything is imported
         from . import __version__
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,18 @@ from pathlib import Path
 from .errors import BuildError, EffeToolError, Place
 from .info import Info, parse_info
 
-__all__ = ["BUILD_RECORD", "Artifact", "compiled_for", "read_artifact", "read_file"]
+__all__ = ["BUILD_RECORD", "Artifact", "check_replaceable", "compiled_for", "read_artifact", "read_file"]
 
 # The artefact's own record: what it was made from and by which versions. Written by the builder, read here.
 BUILD_RECORD = "__effe__/build.json"
 MAX_RECORD = 16 << 20
+KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,20 @@ class Artifact:
     def version(self) -> str | None:
         """INFO's version."""
         return self.info.version
+
+
+def check_replaceable(path: Path, fix: str) -> None:
+    """Refuse to put an artefact in the place of what is no file: root could rename over a device that all others need.
+
+    Raises:
+        BuildError: E136 when `path` is there and is no regular file, nor a link to one or to nothing.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError:  # nothing is there; what else is wrong is said by whoever writes
+        return
+    if kind != stat.S_IFREG:
+        raise BuildError(f"{path} is {KINDS.get(kind, 'no file')}", code="E136", place=Place(path), fix=fix)
 
 
 def read_artifact(path: Path) -> Artifact:

@@ -124,7 +124,9 @@ CODES: dict[str, Entry] = {
         "its last line; -v shows all.",
     ),
     "E136": Entry(
-        "cannot write the output", "The system refused to write there. What was there before is still there, whole."
+        "cannot write the output",
+        "The system refused to write there, or the name belongs to a directory, a device, a pipe or a socket. What was there before is "
+        "still there, whole.",
     ),
     "E137": Entry(
         "the built file does not answer",
@@ -135,7 +137,8 @@ CODES: dict[str, Entry] = {
         "Two builds of the same inputs gave different bytes, or an artefact is not what its inputs give. The first entry that differs is named.",
     ),
     "E139": Entry(
-        "over budget", "The artefact is larger than --max-size or starts slower than --max-start. It was not kept."
+        "over budget",
+        "The artefact is larger than --max-size or starts slower than --max-start. A new one is thrown away.",
     ),
     "E140": Entry(
         "dependency not found",
@@ -189,6 +192,17 @@ CODES: dict[str, Entry] = {
         "a saved request",
         "A .http file holds requests as text: METHOD and path, header fields, a blank line, the body; `###` between two of them. "
         "`effe-tool dev --record events` writes such files.",
+    ),
+    "E160": Entry(
+        "a private key is left out",
+        "A .pex and an image go to many places, a private key must not: *.key, *.p12, *.pfx, and a *.pem that holds a private key, are "
+        "left out of what is built. A running effe takes a key by -key PATH, a secret by INFO's secrets. A name that ends otherwise, such "
+        "as key.pem.txt, goes in.",
+    ),
+    "E161": Entry(
+        "large files go in",
+        "The files of the effe's directory are larger together than most effes ever are: a data set or a build output that lies there by "
+        "accident would be carried to every machine. It is only said, and built.",
     ),
     "E201": Entry("exists", "`new` replaces no file unless told to with --force, and then only those it lists."),
     "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),

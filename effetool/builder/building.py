@@ -40,6 +40,10 @@ def finish(prepared: Prepared, options: Options, progress: Progress, cache: Cach
     clock = Clock(progress)
     if options.fresh and not options.check and (artifact := find_fresh(prepared, cache)) is not None:
         clock.step("fresh", str(prepared.target), "its inputs are unchanged")
+        if options.max_size is not None or options.max_start is not None:
+            from .making import check_budgets
+
+            check_budgets(artifact.path, artifact.size, options)
         return artifact
     from .making import make  # subprocess, zip and pex: not for an artefact that is there
 

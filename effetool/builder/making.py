@@ -21,7 +21,7 @@ from .preparing import Clock, Prepared
 from .sbom import LOCK, SBOM, bill_of_materials
 from .wheelhouse import digest_of
 
-__all__ = ["make"]
+__all__ = ["check_budgets", "make"]
 
 
 def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Artifact:
@@ -48,7 +48,7 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
         if contents.pythons:
             start = verify.ask_info(temporary, prepared.info.text)
             clock.step("verify", prepared.info.name or prepared.project.module, "answers -info")
-        _budgets(temporary, size, options)
+        check_budgets(temporary, size, options)
         if options.check:
             from .reproduce import build_again
 
@@ -161,7 +161,12 @@ def _replace(temporary: Path, target: Path) -> None:
         ) from error
 
 
-def _budgets(path: Path, size: int, options: Options) -> None:
+def check_budgets(path: Path, size: int, options: Options) -> None:
+    """Hold an artefact against `--max-size` and `--max-start`.
+
+    Raises:
+        BuildError: E139 when it is over one of them, E137 when it does not start.
+    """
     if options.max_size is not None and size > options.max_size:
         raise BuildError(
             f"{size} bytes, --max-size allows {options.max_size}",

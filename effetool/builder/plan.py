@@ -6,7 +6,9 @@ to. A one-file effe is that file and nothing else. Left out:
 - names that begin with `.` (version control, `.env`, caches, virtual environments)
 - `__pycache__`, `tests`, `build`, `dist`, `out`, `node_modules`, `*.egg-info`, directories with `pyvenv.cfg`, and
   directories that are other effes (they have a `logic.py` of their own)
-- `*.pyc`, `*.pyo`, `*.pex`, `*~`, `test_*.py`, `*_test.py`, `conftest.py`
+- `*.pyc`, `*.pyo`, `*~`, `test_*.py`, `*_test.py`, `conftest.py`
+- what the tool makes: `*.pex`, `*.oci.tar`, and both by their content under any other name
+- private keys: `*.key`, `*.p12`, `*.pfx`, and a `*.pem` that holds one; with a warning
 - beside the logic: README, CHANGELOG, Makefile, Dockerfile, pyproject.toml, pylock*.toml, uv.lock, requirements*.txt
 """
 
@@ -15,13 +17,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import unicodedata
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import BuildError, Place
+from ..errors import BuildError, EffeToolError, Place
 from ..info import RESERVED
 from ..project import Project
 from .archive import LIMIT, chunks
@@ -29,13 +33,19 @@ from .archive import LIMIT, chunks
 __all__ = ["File", "plan"]
 
 FOLDERS_OUT = frozenset({"__pycache__", "tests", "build", "dist", "out", "node_modules"})
-ENDS_OUT = (".pyc", ".pyo", ".pex", "~", "_test.py", ".egg-info")
+ENDS_OUT = (".pyc", ".pyo", ".pex", ".oci.tar", "~", "_test.py", ".egg-info")
 TOP_OUT = frozenset({"Makefile", "Dockerfile", "pyproject.toml", "uv.lock"})
 # Names at the top of a .pex that are not the author's.
 TAKEN = frozenset({"effetool", "effetool.py", "__main__.py", "__pex__", "__effe__", "pex-info", ".deps", ".bootstrap"})
 # NTFS and exFAT refuse these; the .pex is unpacked on whatever its user has.
 UNFIT = frozenset('<>:"|?*\\')
 IN_MEMORY = 4 << 20
+# How what the tool makes begins: the shell header of a .pex (`boot`), the first member of an image's tar.
+OURS = re.compile(rb"#!/bin/sh\n# [^\n]{0,100}, built by effe-tool:|oci-layout\0")
+KEYS = (".key", ".p12", ".pfx")
+PRIVATE_KEY = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----", re.MULTILINE)  # RFC 7468, section 10
+# Bytes from which on the author is told: what is larger is seldom meant.
+LARGE = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +71,12 @@ class File:
     data: bytes | None
 
 
-def plan(project: Project) -> list[File]:
+def plan(project: Project, warn: Callable[[EffeToolError], None] = lambda warning: None) -> list[File]:
     """Return the files of `project` that go in, read and sorted by name.
+
+    Args:
+        project: the effe.
+        warn: told of private keys that are left out (E160), and of files that are large together (E161).
 
     Raises:
         BuildError: E131 a file that cannot be read or is none, or a link that leaves the directory; E132 a name that
@@ -74,7 +88,13 @@ def plan(project: Project) -> list[File]:
         names = {}
         _walk(project.root, "", project.root.resolve(), names, ())
     _check_names(names)
-    return [_read(name, names[name]) for name in sorted(names)]
+    files = [file for name in sorted(names) if (file := _read(name, names[name])) is not None]
+    for file in [file for file in files if _private(file)]:
+        warn(_left_as_private(file))
+        files.remove(file)
+    if (total := sum(file.size for file in files)) > LARGE:
+        warn(_large(max(files, key=lambda file: file.size), total))
+    return files
 
 
 def _walk(folder: Path, prefix: str, root: Path, names: dict[str, Path], above: tuple[Path, ...]) -> None:
@@ -169,7 +189,32 @@ def _unfit(part: str) -> str | None:
     return None
 
 
-def _read(name: str, path: Path) -> File:
+def _private(file: File) -> bool:
+    return file.name.endswith(KEYS) or (
+        file.name.endswith(".pem") and file.data is not None and PRIVATE_KEY.search(file.data) is not None
+    )
+
+
+def _left_as_private(file: File) -> BuildError:
+    return BuildError(
+        f"{file.path} is a private key: it is left out",
+        code="E160",
+        place=Place(file.path),
+        fix=f"keep it elsewhere, and start with -key PATH; to have it inside, rename it to {Path(file.name).name}.txt",
+    )
+
+
+def _large(file: File, total: int) -> BuildError:
+    return BuildError(
+        f"the effe's files are {total / 1e6:.0f} MB, {file.name} alone {file.size / 1e6:.0f} MB",
+        code="E161",
+        place=Place(file.path),
+        fix="if that is not meant, move it out of the effe's directory",
+    )
+
+
+def _read(name: str, path: Path) -> File | None:
+    """Read a file; None for one that the tool itself made."""
     try:
         # Opened without waiting: a FIFO put in a file's place must not hang the build.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
@@ -183,6 +228,8 @@ def _read(name: str, path: Path) -> File:
                     place=Place(path),
                     fix="keep it beside the .pex, or fetch it in init()",
                 )
+            if OURS.match(file.peek(256)):
+                return None
             digest = hashlib.sha256()
             crc = size = 0
             held: list[bytes] = []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..artifact import Artifact, compiled_for
+from ..artifact import Artifact, check_replaceable, compiled_for
 from ..conventions import conventions
 from ..errors import BuildError, DependencyError, EffeToolError, Place
 from ..info import Info, parse_info
@@ -75,7 +75,8 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
         raise info.problem
     conventions(info)
     contract = project.contract
-    files = plan(project)
+    warnings: list[EffeToolError] = []
+    files = plan(project, warnings.append)
     clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
     resolution = _resolve(project, options)
     python = (resolution.requires_python if resolution else None) or project_python(project, options)
@@ -118,7 +119,7 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     targets, native = _machines(resolution)
     contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
     target = _target(project, info, options, folder, inputs)
-    warnings = [*filter(None, [info.problem]), *map(_may_lack, unsure)]
+    warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
     return Prepared(project, info, contents, resolution, inputs, target, tuple(warnings))
 
 
@@ -201,10 +202,7 @@ def _target(project: Project, info: Info, options: Options, folder: Path | None,
     else:
         stem = info.stem if info.usable else inputs[:16]
         target = (folder or options.dirout or Path()) / f"{stem}.pex"
-    if target.is_dir():
-        raise BuildError(
-            f"{target} is a directory", code="E136", place=Place(target), fix="choose another name with --out"
-        )
+    check_replaceable(target, "choose another name with --out")
     return target
 
 

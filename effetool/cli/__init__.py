@@ -41,7 +41,9 @@ COMPLETING = "_EFFE_TOOL_COMPLETE"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminated)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is no text goes out as the bytes it is
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
@@ -72,4 +74,5 @@ def _run(arguments: list[str]) -> int:
 
 def _terminated(number: int, frame: object) -> None:
     """Leave by an exception, so that what is half made is taken away (`kill` of a CI job, a closed terminal)."""
+    signal.signal(number, signal.SIG_IGN)  # a closed terminal sends it twice, by the kernel and by the shell
     raise SystemExit(128 + number)

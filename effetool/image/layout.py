@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Protocol
 
+from ..artifact import check_replaceable
 from ..errors import ImageError, Place
 from .config import INDEX, MANIFEST, Base, Platform, encode, manifest
 from .layer import Layer, compress, epoch, inflated
@@ -325,7 +326,13 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def save(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file by way of one beside it, so that it is there whole or not at all. Raises OSError."""
+    """Write a file by way of one beside it, so that it is there whole or not at all.
+
+    Raises:
+        BuildError: E136 when something that is no file has the name.
+        OSError: the system refuses.
+    """
+    check_replaceable(path, "choose another name with --output")
     temporary = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
         with temporary.open("xb") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -248,10 +249,58 @@ def test_a_budget_that_is_missed_leaves_nothing(effe: Path, tmp_path: Path, opti
     assert caught.value.code == code and not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("options", [Options(max_size=1000), Options(max_start=0.001)])
+def test_a_budget_holds_for_what_is_fresh(effe: Path, folder: Path, options: Options) -> None:
+    """A gate in CI must not open because the artefact was built a step before."""
+    made = build(find_one(effe), Options(dirout=folder / "gate"))
+    steps: list[Step] = []
+    with pytest.raises(BuildError) as caught:
+        build(find_one(effe), options, steps.append, folder=folder / "gate")
+    assert (caught.value.code, steps[-1].stage) == ("E139", "fresh")
+    assert made.path.exists()
+    assert build(find_one(effe), Options(max_size=made.size, max_start=60_000), folder=folder / "gate").fresh
+
+
 def test_an_output_that_is_a_directory_is_refused(effe: Path, tmp_path: Path) -> None:
     with pytest.raises(BuildError) as caught:
         build(find_one(effe), Options(out=tmp_path))
     assert caught.value.code == "E136"
+
+
+def test_an_output_that_is_no_file_is_left_as_it_is(effe: Path, tmp_path: Path) -> None:
+    """Root could rename over a device: a pipe and a socket stand for it here, and a link to one."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for name, what in (("pipe", "a named pipe"), ("link", "a named pipe"), ("socket", "a socket")):
+            with pytest.raises(BuildError, match=f"{name} is {what}") as caught:
+                build(find_one(effe), Options(out=tmp_path / name))
+            assert caught.value.code == "E136" and caught.value.fix
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode) and (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "socket"]
+
+
+def test_what_was_built_never_goes_in_again(effe: Path, artifact: Artifact, tmp_path: Path) -> None:
+    """Whatever `--out` calls it."""
+    shutil.copytree(effe, tmp_path / "probe")
+    for name in ("bb", "-", "lib/probe.bin"):
+        assert build(find_one(tmp_path / "probe"), Options(out=tmp_path / "probe" / name)).digest == artifact.digest
+
+
+def test_a_closed_terminal_leaves_nothing_half_made(effe: Path, artifact: Artifact, tmp_path: Path) -> None:
+    """SIGHUP while the new file is verified: it is taken away."""
+    script = (
+        "import os, signal, sys; from effetool import cli; from effetool.builder import verify\n"
+        "def ask_info(path, text): print(path.name, flush=True); os.kill(os.getpid(), signal.SIGHUP)\n"
+        "verify.ask_info = ask_info\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "build", effe, "-q"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(".probe-1.0.pex-"), done
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (129, "", [])
 
 
 def test_many_are_built_with_their_folders_and_a_failure_stops_no_other(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from effetool.builder.plan import plan
-from effetool.errors import BuildError
+from effetool.errors import BuildError, EffeToolError
 from effetool.project import Project, find_one
 
 LOGIC = 'INFO = {"name": "hello", "version": "1.0"}\ndef run(context, error, response, request): ...\n'
@@ -46,6 +46,7 @@ def test_modules_and_data_go_in_sorted(effe: Path) -> None:
         ".env", ".git/config", ".venv/x.py", "tests/test_a.py", "test_a.py", "a_test.py", "conftest.py", "README.md",
         "out/x", "hello-1.0.pex", "__pycache__/logic.cpython-311.pyc", "venv/pyvenv.cfg", "venv/x.py", "uv.lock",
         "other/logic.py", "pyproject.toml", "requirements.txt", "hello.egg-info/PKG-INFO", "Dockerfile",
+        "hello-1.0.oci.tar",
     ],
 )  # fmt: skip
 def test_what_is_not_the_effe_is_left_out(effe: Path, name: str) -> None:
@@ -55,6 +56,38 @@ def test_what_is_not_the_effe_is_left_out(effe: Path, name: str) -> None:
     (effe / name).parent.mkdir(parents=True, exist_ok=True)
     (effe / name).write_text("x")
     assert names(effe) == ["logic.py"]
+
+
+def test_private_keys_are_left_out_and_said(effe: Path) -> None:
+    """RFC 7468; a certificate is no secret, and a name that ends otherwise goes in on purpose."""
+    block = "-----BEGIN {0}-----\nMC4CAQA=\n-----END {0}-----\n"
+    files = {
+        "key.pem": block.format("CERTIFICATE") + block.format("EC PRIVATE KEY"),
+        "lib/server.key": "DER",
+        "client.p12": "PKCS 12",
+        "ca.pem": block.format("CERTIFICATE"),
+        "example.pem.txt": block.format("PRIVATE KEY"),
+    }
+    (effe / "lib").mkdir()
+    for name, text in files.items():
+        (effe / name).write_text(text)
+    warnings: list[EffeToolError] = []
+    found = [file.name for file in plan(find_one(effe), warnings.append)]
+    assert found == ["ca.pem", "example.pem.txt", "logic.py"]
+    assert {(one.code, one.place.file.name) for one in warnings if one.place} == {
+        ("E160", "client.p12"), ("E160", "key.pem"), ("E160", "server.key")
+    }  # fmt: skip
+    assert all(one.fix for one in warnings)
+
+
+def test_large_files_are_said_and_go_in(effe: Path) -> None:
+    (effe / "small.bin").write_bytes(b"x")
+    with (effe / "data.bin").open("wb") as file:
+        file.truncate(60_000_000)
+    warnings: list[EffeToolError] = []
+    assert [file.name for file in plan(find_one(effe), warnings.append)] == ["data.bin", "logic.py", "small.bin"]
+    assert [one.code for one in warnings] == ["E161"]
+    assert "data.bin alone 60 MB" in warnings[0].message
 
 
 def test_a_file_effe_is_that_file_alone(effe: Path) -> None:

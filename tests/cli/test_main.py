@@ -232,9 +232,9 @@ def test_a_full_disk_is_no_traceback(environment: dict[str, str], tmp_path: Path
     assert done.stderr == b"error[E002]: No space left on device\n  fix: set that right, then run it again\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupt_ends_it(number: signal.Signals, code: int, environment: dict[str, str], tmp_path: Path) -> None:
-    """Ctrl-C is 130, kill is 143, neither shows a traceback."""
+    """Ctrl-C is 130, kill is 143, a closed terminal 129; none shows a traceback."""
     script = (
         "import signal, sys; from effetool import cli, scaffold\n"
         "def new(*given): print('ready', flush=True); signal.pause()\n"
@@ -254,6 +254,38 @@ def test_an_interrupt_ends_it(number: signal.Signals, code: int, environment: di
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (code, "")
+
+
+@pytest.mark.parametrize("module", ["effetool.cli", "effetool.console", "typer", "effetool.scaffold"])
+def test_an_interrupt_while_modules_are_imported(module: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """Ctrl-C in the first moment: 130 and no traceback, whatever is imported just then."""
+    script = (
+        "import os, signal, sys\n"
+        "class Typed:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Typed())\n"
+        "from effetool.__main__ import main\n"
+        "sys.argv = ['effe-tool', 'new', 'hello']\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment, cwd=tmp_path, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (130, "", [])
+
+
+def test_nohup_keeps_its_promise(environment: dict[str, str], tmp_path: Path) -> None:
+    """SIGHUP that was ignored stays ignored."""
+    script = (
+        "import os, signal, sys; from effetool import cli, scaffold\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "def new(*given): os.kill(os.getpid(), signal.SIGHUP); sys.exit(7)\n"
+        "scaffold.new = new\n"
+        "cli.main(['new', 'hello'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, timeout=60)
+    assert done.returncode == 7
 
 
 def test_a_directory_that_went_away(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from effetool.errors import ImageError
+from effetool.builder.plan import plan
+from effetool.errors import BuildError, ImageError
 from effetool.image.base import default_base, resolve_base
 from effetool.image.config import INDEX, Base, Platform, configuration, encode, index
-from effetool.image.layout import Built, base_image, write_archive
+from effetool.image.layout import Built, base_image, save, write_archive
 from effetool.image.store import Store
+from effetool.project import find_one
 from tests.parts import need
 
 from .conftest import bare_base
@@ -79,6 +82,26 @@ def test_a_tar_a_layout_and_a_gzipped_tar_are_one_base(other: Store, archive: Pa
 
 
 @pytest.mark.container
+def test_an_image_never_goes_into_an_effe(archive: Path, tmp_path: Path) -> None:
+    """Not by its usual name, and not under another one."""
+    root = tmp_path / "hello"
+    root.mkdir()
+    (root / "logic.py").write_text("INFO = {}\ndef run(context, error, response, request): ...\n")
+    for name in ("hello-1.0.oci.tar", "image"):
+        (root / name).write_bytes(archive.read_bytes())
+    assert [file.name for file in plan(find_one(root))] == ["logic.py"]
+
+
+def test_a_pipe_in_the_place_of_the_output_stays(store: Store, both: Built, tmp_path: Path) -> None:
+    """What is no file is not replaced, and nothing is left beside it."""
+    os.mkfifo(tmp_path / "out.tar")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(BuildError, match="tar is a named pipe") as caught:
+        save(tmp_path / "out.tar", lambda file: write_archive(store, both, ["base:1"], file))
+    assert caught.value.code == "E136"
+    assert (tmp_path / "out.tar").is_fifo() and sorted(tmp_path.iterdir()) == before
+
+
 def test_what_skopeo_writes_is_read(other: Store, archive: Path, tmp_path: Path, both: Built) -> None:
     """`docker save`'s format has plain tars: they are packed anew, and are the same layers."""
     need("skopeo")
