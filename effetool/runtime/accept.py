@@ -38,9 +38,10 @@ class Listener:
         sock = self.sock
         family, kind, proto = sock.family, sock.type, sock.proto
         tls = server.tls
-        for _ in range(BATCH):
+        for number in range(BATCH):
             if len(server.sources) > server.max_connections:
-                self._shed()
+                if number == 0:  # else nobody may be waiting: the poll will say
+                    self._shed()
                 return
             try:
                 fd, address = sock._accept()  # type: ignore[attr-defined]

@@ -240,9 +240,18 @@ class Server(HTTPServer):
             self._tell()
 
     def shed(self) -> None:
-        """Close the connections that have done nothing for longest, one in eight of them."""
+        """Close the connections that have done nothing for longest, one in eight of them.
+
+        First those that have not sent a request for a second or more; last those that have just come.
+        """
         idle = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == IDLE]
-        idle.sort(key=lambda connection: connection.deadline)
+        new = monotonic() + self.header_timeout
+
+        def order(connection: Connection) -> tuple[int, float]:
+            deadline = connection.deadline
+            return (0 if deadline < new - 1.0 else 1 if deadline > new else 2), deadline
+
+        idle.sort(key=order)
         for connection in idle[: len(idle) // 8 + 1]:
             connection.close()
 

@@ -145,7 +145,9 @@ class Transport:
 
     def _lost(self, error: OSError) -> Disconnected:
         self.gone = True
-        return Disconnected(f"the client has gone: {error.strerror or 'it does not read'}")
+        # A time-out of the socket is a BlockingIOError.
+        why = "it does not read" if isinstance(error, BlockingIOError) else error.strerror
+        return Disconnected(f"the client has gone: {why}")
 
     def _block(self) -> None:
         if not self._blocking:

@@ -193,7 +193,7 @@ def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | Non
     if size > limits.small:
         line = text.find("\n", start)
         blank = text.find(" ", start)
-        target = 0 if blank < 0 else (len(text) if line < 0 else line) - blank - 12  # " HTTP/1.1" and its CR
+        target = 0 if blank < 0 else (len(text) if line < 0 else line) - blank - 11  # " HTTP/1.1" and its CR
         limits.check(size, target, text.count("\n", start) - 1)
     newline = text.rfind("\n", start)
     if newline < 0:

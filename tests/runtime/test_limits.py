@@ -1,0 +1,132 @@
+"""Each limit that has a flag, at its edge, by a process that serves: below it is served, beyond it has its status.
+
+The limits of bodies, contexts, the queue, runs and stalled requests are in test_server.py.
+"""
+
+import socket
+import threading
+
+import pytest
+
+from .conftest import PATIENCE
+
+EFFE = """
+import time
+INFO = {"name": "edge", "version": "1.0"}
+def start():
+    print("start", flush=True)
+    return object()
+def run(context, error, response, request):
+    if request.path == "/sleep":
+        time.sleep(3600)
+    elif request.path == "/large":
+        response.write(b"x" * 30_000_000)
+    elif request.path == "/stream":
+        try:
+            while True:
+                response.write(b"x" * 65536)
+                response.flush()
+        except ConnectionError as error:
+            print(error, flush=True)
+            raise
+    else:
+        response.write("hello")
+def stop(context):
+    print("stop", flush=True)
+"""
+
+
+def status(running, data):
+    """Send it, and return the status and whether the connection ends after it."""
+    with running.connect() as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile("rb").read()
+    return int(answer[9:12]), b"\r\nConnection: close\r\n" in answer
+
+
+def head(target="/", fields=()):
+    return "".join([f"GET {target} HTTP/1.1\r\nHost: h\r\n", *(f"{field}\r\n" for field in fields), "\r\n"]).encode()
+
+
+@pytest.mark.parametrize(
+    ("flags", "within", "beyond", "refusal"),
+    [
+        (["-max-target", "100"], head("/" + "a" * 99), head("/" + "a" * 100), 414),
+        (["-max-headers", "3"], head(fields=["a: 1", "b: 2"]), head(fields=["a: 1", "b: 2", "c: 3"]), 431),
+        (["-max-header", "200"], head(fields=["a: " + "x" * 160]), head(fields=["a: " + "x" * 200]), 431),
+    ],
+    ids=["target", "fields", "head"],
+)
+def test_a_head_beyond_a_limit_is_refused(serve, flags, within, beyond, refusal):
+    """RFC 9112 3: 414; RFC 6585 5: 431; and the connection closes, for its rest was not read."""
+    running = serve(EFFE, *flags)
+    assert status(running, within) == (200, False)
+    assert status(running, beyond) == (refusal, True)
+    assert status(running, beyond[:-2]) == (refusal, True), "at once, not when the head is complete"
+
+
+def test_connections_beyond_their_limit_make_room(serve):
+    """The ones that have done nothing for longest go; whoever comes is served."""
+    running = serve(EFFE, "-max-connections", "5")
+    crowd = []
+    for _ in range(20):
+        client = running.connect()
+        client.settimeout(PATIENCE)
+        client.sendall(head())
+        assert client.recv(1000).endswith(b"hello"), "who has just come is not the one that goes"
+        crowd.append(client)
+    assert crowd[0].recv(1) == b"", "the oldest was closed"
+    assert running.get() == (200, "hello")
+    for client in crowd:
+        client.close()
+
+
+def test_an_idle_connection_is_closed(serve):
+    """-idle-timeout, after an answer; in silence."""
+    running = serve(EFFE, "-idle-timeout", "300ms")
+    with running.connect() as client:
+        client.sendall(head())
+        assert client.makefile("rb").read().endswith(b"hello")
+
+
+@pytest.mark.parametrize("path", ["/large", "/stream"])
+def test_a_client_that_does_not_read_is_cut_off(serve, path):
+    """-write-timeout, for a whole answer and for one that streams: then run is told."""
+    running = serve(EFFE, "-write-timeout", "300ms", "-admin", "127.0.0.1:0")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(PATIENCE)
+        client.connect(("127.0.0.1", running.port))
+        client.sendall(head(path))
+        assert running.process.stdout.readline() == "start\n"
+        if path == "/stream":
+            assert "does not read" in running.process.stdout.readline()
+        for _ in range(PATIENCE * 20):  # until it is the only one left that asks
+            if "effe_connections 0\n" in running.get("/metrics", running.admin)[1]:
+                break
+            threading.Event().wait(0.05)
+        with pytest.raises(ConnectionResetError):
+            list(iter(lambda: client.recv(65536), b""))
+    assert not [record for record in running.records if record["level"] == "critical"]
+
+
+def test_an_idle_context_is_stopped(serve):
+    """-context-idle; the next request starts another."""
+    running = serve(EFFE, "-context-idle", "300ms")
+    assert running.get() == (200, "hello")
+    assert [running.process.stdout.readline() for _ in range(2)] == ["start\n", "stop\n"]
+    assert running.get() == (200, "hello")
+    assert running.process.stdout.readline() == "start\n"
+
+
+def test_a_request_that_waits_too_long_for_a_context_is_503(serve):
+    """-timeout counts in the queue too; Retry-After says when to come again."""
+    running = serve(EFFE, "-concurrency", "1", "-timeout", "1s", "-grace", "0")
+    with running.connect() as first:
+        first.sendall(head("/sleep"))
+        assert running.process.stdout.readline() == "start\n"
+        with running.connect() as second:
+            second.sendall(head())
+            answer = second.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in answer
