@@ -70,6 +70,8 @@ def _private_apt(architecture: str) -> Iterator[Callable[..., str]]:
             "Dir::State::lists": f"{name}/lists",
             "Dir::State::status": f"{name}/status",
             "Dir::Cache": f"{name}/cache",
+            # Container images of Debian turn it off, and each call would read the whole archive's lists again.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
             "APT::Architecture": architecture,
             "APT::Architectures": architecture,
             "Acquire::Languages": "none",
