@@ -37,6 +37,8 @@ def prepare(names: list[str]) -> dict[str, list[str]]:
         try:
             commands[name] = _command(name)
         except (OSError, subprocess.CalledProcessError) as error:
+            if name == "effe":
+                raise SystemExit(f"the effe was not built: {error}") from None
             print(f"left out: {name}: {error}", file=sys.stderr)
     return commands
 

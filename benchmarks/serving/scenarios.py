@@ -63,7 +63,7 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
             with ExitStack() as stack:
                 both = {side: stack.enter_context(Running(line, cpus[side])) for side, line in sides.items()}
                 # wrk needs a CPU too: only runs that compute can show what a second worker gives.
-                connections, path = (8, "/cpu") if name == "workers" else (64, "/")
+                connections, path = (8, "/work") if name == "workers" else (64, "/")
                 ask = partial(load.measure, connections=connections, seconds=seconds, path=path)
                 found[name] = _in_turn(name, both, rounds, ask)
     if "idle" in names:

@@ -83,11 +83,13 @@ class ResponseHeaders(Headers):
 
     __slots__ = ("_framed", "_kind", "sent")
 
+    _kind: bool  # Content-Type was set
+    _framed: bool  # a field was set that the server has a say in
+    sent: bool
+
     def __init__(self) -> None:
         self._fields = []
-        self._kind = False  # Content-Type was set
-        self._framed = False  # a field was set that the server has a say in
-        self.sent = False
+        self._kind = self._framed = self.sent = False
 
     def __setitem__(self, name: str, value: object) -> None:
         field = self._checked(name, value)

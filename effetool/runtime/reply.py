@@ -35,6 +35,10 @@ REASONS = {
 }  # fmt: skip
 
 
+# Content types whose heads are kept for a second: more than an author writes, fewer than he could make up.
+USUAL = 64
+
+
 class Clock:
     """The date of the responses, made once a second.
 
@@ -66,7 +70,8 @@ class Clock:
     def make_usual(self, kind: str) -> bytes:
         """Make, and keep, the head of a 200 without fields of its own."""
         head = b"%bContent-Type: %b\r\nContent-Length: " % (self.start(200), kind.encode("latin-1"))
-        self.usual[kind] = head
+        if len(self.usual) < USUAL:
+            self.usual[kind] = head
         return head
 
     def start(self, status: int, server: bool = True, date: bool = True) -> bytes:

@@ -191,16 +191,21 @@ class Response:
         connection = request.connection
         body = self._body()
         self._size = size = len(body)
-        if self._usual and not connection.closing and request.method != "HEAD":
+        headers = self._headers
+        kind = self._kind
+        usual = self._usual
+        if headers is not None and headers._kind and len(headers._fields) == 1 and self._status == 200:
+            headers.sent = usual = True
+            kind = headers._fields[0][2]
+        if usual and not connection.closing and request.method != "HEAD":
             clock = connection.server.clock
-            kind = self._kind or TEXT
+            kind = kind or TEXT
             self._first, self._streams = b"", _ENDED
             head = clock.usual.get(kind) or clock.make_usual(kind)
             if request.named:
                 return b"%b%d\r\nX-Request-ID: %b\r\n\r\n%b" % (head, size, request.id.encode(), body)
             return b"".join((head, LENGTHS[size] if size < 1024 else b"%d\r\n\r\n" % size, body))
         status = self._status
-        headers = self._headers
         if request.method != "HEAD" and status not in _BODYLESS and (headers is None or not headers._framed):
             # The author's fields, none of which is for the server to decide.
             text = ""

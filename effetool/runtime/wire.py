@@ -33,11 +33,11 @@ _FIELD = _NAME + r":[\t -~\x80-\xff]*\r\n"
 USUAL = 100
 _FRAMING = r"[cCtTeEhH](?i:on(?:nection(?!:[ \t]*keep-alive[ \t]*\r)|tent-length)|ransfer-encoding|xpect|ost):"
 _PLAIN = r"(?:(?!" + _FRAMING + r")" + _FIELD + r"){0," + str((USUAL - 3) // 4) + r"}"
-_PLAIN_AND_LENGTH = _PLAIN + r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r")?"
+_PLAIN_AND_LENGTH = _PLAIN + r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r"|)"
+_PLAIN_HOST = r"[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n"
 _USUAL = re.compile(
     r"(" + _NAME + r") (/[!-$&->@-~]*)([?%\x80-\xff][!-~\x80-\xff]*)? HTTP/1\.1"
-    r"(\r\n" + _PLAIN_AND_LENGTH + r"[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n"
-    r"" + _PLAIN_AND_LENGTH + r")\r\n",
+    r"(\r\n(?:" + _PLAIN_HOST + r"|" + _PLAIN_AND_LENGTH + _PLAIN_HOST + r")" + _PLAIN_AND_LENGTH + r")\r\n",
     re.ASCII,
 ).match
 _HEAD = re.compile(_LINE + r"(\r\n(?:" + _FIELD + r")*)\r\n").match

@@ -1,4 +1,4 @@
-"""The effe that is measured: hello, a path that sleeps, one that computes, and an echo."""
+"""The effe that is measured: hello, paths that sleep, compute for 50 ms of the clock or 10 ms of CPU, and an echo."""
 
 import time
 
@@ -24,5 +24,9 @@ def run(context, error, response, request):
     elif request.path == "/cpu":
         end = time.perf_counter() + 0.05
         while time.perf_counter() < end:
+            pass
+    elif request.path == "/work":
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
             pass
     response.write(f"Hello from Effe: {context.value}\n")
