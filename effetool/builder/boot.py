@@ -59,7 +59,8 @@ then
   esac
   [ -z "${{EFFE_SITE-}}" ] || i=
   exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} -c "import sys,marshal as m,_frozen_importlib_external as e;\
-f=open(sys.argv[1],'rb');f.seek($o);d=f.read($n);f.seek({source_offset});\
+f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and \
+sys.exit(sys.argv[1]+': this file is incomplete: copy or build it again');f.seek($o);d=f.read($n);f.seek({source_offset});\
 exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
 {{ straight {first} || straight {second}; }} && exec "$p" "$0" "$@"
@@ -126,6 +127,7 @@ def header(
     taken: Sequence[int],
     sections: Mapping[int, tuple[int, int]],
     source: tuple[int, int],
+    size: int,
 ) -> bytes:
     """Return the shell header.
 
@@ -135,6 +137,7 @@ def header(
         taken: minors of Python 3 it runs on, newest first.
         sections: offset and size of the section of each minor it is compiled for.
         source: offset and size of the loader as source, for the others.
+        size: of the whole file: a shorter one is a copy that was cut off.
     """
     first = [minor for minor in taken if minor in sections]
     second = [minor for minor in taken if minor not in sections]
@@ -143,6 +146,7 @@ def header(
         control="".join(f"${{PEX_{name}+x}}" for name in CONTROL),
         first=":".join(map(str, first)) or "none",
         second=":".join(map(str, sorted(second)[:12])) or "none",
+        size=size,
         source_offset=source[0],
         source_size=source[1],
         cases="\n".join(f"  {minor}) o={offset} n={size} ;;" for minor, (offset, size) in sorted(sections.items())),

@@ -47,7 +47,8 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
         start = None
         if contents.pythons:
             start = verify.ask_info(temporary, prepared.info.text)
-            clock.step("verify", prepared.info.name or prepared.project.module, "answers -info")
+            name = prepared.info.name or prepared.project.module
+            clock.step("verify", f"{name} {prepared.info.version or ''}".strip(), "answers -info")
         check_budgets(temporary, size, options)
         if options.check:
             from .reproduce import build_again

@@ -124,7 +124,7 @@ def write(out: BinaryIO, contents: Contents, base: bytes, compiled: Compiled, ca
     targets = contents.targets
     # None: only pex's boot can choose among wheels for several targets.
     taken = [] if targets is None else sorted(taken, key=lambda minor: minor not in targets)
-    out.write(boot.header(title, f"CPython {contents.python}", taken, places, source))
+    out.write(boot.header(title, f"CPython {contents.python}", taken, places, source, size))
     return size
 
 

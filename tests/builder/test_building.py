@@ -127,6 +127,15 @@ def test_it_serves_on_every_python_as_an_author_expects(artifact: Artifact, mino
     assert not told["site"]
 
 
+def test_a_copy_that_was_cut_off_says_so(artifact: Artifact, tmp_path: Path) -> None:
+    whole = artifact.path.read_bytes()
+    for size in (5000, 100_000, len(whole) - 1):
+        (tmp_path / "cut.pex").write_bytes(whole[:size])
+        done = run(["/bin/sh", tmp_path / "cut.pex", "-info"])
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"{tmp_path}/cut.pex: this file is incomplete: copy or build it again\n"
+
+
 def test_it_tells_of_its_making_without_running_the_author(artifact: Artifact, folder: Path) -> None:
     told = json.loads(run([artifact.path, "-info", "-v"], RAN=str(folder / "ran by -info")).stdout)
     assert told["info"] == artifact.info.data and not (folder / "ran by -info").exists()
