@@ -60,7 +60,8 @@ then
   [ -z "${{EFFE_SITE-}}" ] || i=
   exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} -c "import sys,marshal as m,_frozen_importlib_external as e;\
 f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and \
-sys.exit(sys.argv[1]+': this file is incomplete: copy or build it again');f.seek($o);d=f.read($n);f.seek({source_offset});\
+sys.exit(sys.argv[1]+': this file is incomplete: copy or build it again');\
+f.seek($o);d=f.read($n);f.seek({source_offset});\
 exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
 {{ straight {first} || straight {second}; }} && exec "$p" "$0" "$@"
