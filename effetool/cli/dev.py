@@ -15,7 +15,7 @@ from ..console import Console, plain, time_text
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
-    from ..develop.loop import Said
+    from ..develop.said import Said
 
 
 def dev(
@@ -71,10 +71,18 @@ def dev(
             LoopOptions(env_file, debugpy, record, lines=not console.quiet, colour=console.colour),
             teller,
         )
+        ended: list[int] = []
+
+        def end(number: int, frame: object) -> None:
+            ended.append(number)
+            loop.stop()
+
         for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, lambda number, frame: loop.stop())
+            signal.signal(signum, end)
         loop.run()
         console.write("stopped")
+        if signal.SIGINT in ended:
+            raise typer.Exit(130)
 
 
 class Teller:
@@ -110,6 +118,8 @@ class Teller:
                 console.error(said.error)
             if said.kind == "broken":
                 console.write("every request is answered with this as HTTP 500, until the next good save")
+        elif said.kind == "warning" and said.error is not None:
+            console.warning(said.error)
         elif said.kind == "held":
             console.write("saved; served once the debugger is done")
         else:

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from ..errors import EffeToolError, ServeError, UsageError
 from ..project import Project
 from .httpfile import Saved
-from .loop import error_of
 from .process import Process
+from .said import error_of
 
 __all__ = ["Answered", "Target", "built", "remote", "source"]
 

@@ -15,20 +15,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import EffeToolError, Place, ServeError
+from ..errors import EffeToolError
 from ..project import Project
 from .envfile import read_env_file
+from .finding import Finding
 from .process import Process
+from .said import Said, error_of, fault_from
 from .watch import INTERVAL, Watch
 
-__all__ = ["Loop", "LoopOptions", "Said", "error_of"]
+__all__ = ["Loop", "LoopOptions"]
 
 # Seconds until a child that was told to end is ended.
 GRACE = 10.0
+# Seconds that are waited at once for an interpreter: almost always it is there, and a save is served without a turn.
+AT_ONCE = 0.2
+# Seconds after which a save that is not served yet is spoken of; each time four times later.
+SLOW = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,27 +54,6 @@ class LoopOptions:
     record: Path | None = None
     lines: bool = True
     colour: bool = False
-
-
-@dataclass(frozen=True)
-class Said:
-    """What the loop has to say: `kind` is ready, reloaded, broken, fault, note or held."""
-
-    kind: str
-    text: str = ""
-    seconds: float = 0.0
-    error: EffeToolError | None = None
-    files: tuple[str, ...] = field(default=())
-
-
-def error_of(fault: dict[str, Any]) -> ServeError:
-    """Make of a child's fault what a command draws."""
-    place = None
-    if fault.get("file"):
-        file = os.path.relpath(fault["file"])
-        shown = fault["file"] if file.startswith("..") else file
-        place = Place(Path(shown), fault["line"], fault["column"], fault["text"])
-    return ServeError(fault["message"], code=fault["code"], fix=fault["fix"], place=place)
 
 
 class Loop:
@@ -104,6 +89,10 @@ class Loop:
         self._interpreter: str | None = None
         self._waiting: tuple[str, ...] | None = None  # files of a save that a debugger holds up
         self._changed: tuple[str, ...] = ()
+        self._finding: Finding | None = None  # the interpreter of the save that comes
+        self._overtaken: list[Finding] = []
+        self._slow = 0.0
+        self._warned: str | None = None
         self._answered = False
         self._last: str | None = None
         self._stop = False
@@ -137,6 +126,9 @@ class Loop:
         changed = self._watch.look()
         if changed:
             self._saved(tuple(changed))
+        if self._finding is not None and not self._finding.is_alive():
+            self._found(self._finding)
+        self._tell_slow()
 
     def _saved(self, changed: tuple[str, ...]) -> None:
         holder = next((p for p in (self._serving, self._coming) if p is not None and p.held), None)
@@ -149,12 +141,13 @@ class Loop:
             self._begin()
 
     def _begin(self) -> None:
-        """Start the child of what is on disk now."""
+        """Start the child of what is on disk now; one that still loads, or waits for what it declares, is overtaken."""
         self._began = time.monotonic()
-        if self._coming is not None:
-            self._drop(self._coming)
-            self._coming = None
-        fault: dict[str, Any] | None = None
+        self._slow = SLOW
+        if self._finding is not None:
+            self._overtaken.append(self._finding)
+            self._finding = None
+        self._drop_coming()
         project = self._open()
         self._watch.add(self._base(project))
         environ = dict(os.environ)
@@ -162,9 +155,49 @@ class Loop:
             if self._options.env_file is not None:
                 environ = {**read_env_file(self._options.env_file), **environ}
             _ = project.contract, project.conventions
-            self._interpreter = self._python(project)
         except EffeToolError as error:
-            fault = _fault(error)
+            self._load(project, environ, fault_from(error))
+            return
+        self._warn(project.info.problem)
+        self._finding = Finding(self._python, project, environ)
+        self._finding.join(AT_ONCE)
+        if not self._finding.is_alive():
+            self._found(self._finding)
+
+    def _warn(self, problem: EffeToolError | None) -> None:
+        """Say once what does not keep it from being served."""
+        text = None if problem is None else problem.message
+        if problem is not None and text != self._warned:
+            self._say(Said("warning", error=problem))
+        self._warned = text
+
+    def _found(self, finding: Finding) -> None:
+        self._finding = None
+        if isinstance(finding.error, EffeToolError):
+            self._load(finding.project, finding.environ, fault_from(finding.error))
+            return
+        if finding.error is not None:
+            raise finding.error
+        self._interpreter = finding.python
+        self._load(finding.project, finding.environ, None)
+
+    def _tell_slow(self) -> None:
+        """Say what a save waits for, and have a child at hand for the next one."""
+        waits = self._finding is not None or (self._coming is not None and not self._coming.held)
+        if not waits or time.monotonic() - self._began < self._slow:
+            return
+        self._slow *= 4
+        what = "installing what is declared in" if self._finding is not None else "loading"
+        name = self._open().logic.name
+        meanwhile = "the version before is served" if self._serving is not None else "requests wait"
+        text = f"still {what} {name}, {time.monotonic() - self._began:.0f} s: {meanwhile}; a save starts anew"
+        self._say(Said("note", text=text))
+        if self._coming is not None and self._spare is None and not self._options.debugpy:
+            self._spare = self._start(self._coming.python)
+
+    def _load(self, project: Project, environ: dict[str, str], fault: dict[str, Any] | None) -> None:
+        """Give a child what it is to load, or the error it is to serve."""
+        self._drop_coming()  # the child that tells of a crash meanwhile
         # Broken before its dependencies were known: any Python can say so.
         interpreter = self._interpreter or sys.executable
         if self._options.debugpy and self._serving is not None:
@@ -299,6 +332,11 @@ class Loop:
         process.drain()
         self._leaving.append(process)
 
+    def _drop_coming(self) -> None:
+        if self._coming is not None:
+            self._drop(self._coming)
+            self._coming = None
+
     def _drop(self, process: Process) -> None:
         """End a child that nobody has seen."""
         self._selector.unregister(process.channel)
@@ -318,16 +356,9 @@ class Loop:
         until = time.monotonic() + GRACE
         for process in self._leaving:
             process.wait(max(0.0, until - time.monotonic()))
+        for finding in (*self._overtaken, *filter(None, [self._finding])):  # an installation takes away what it began
+            finding.join(max(0.0, until - time.monotonic()))
         self._selector.close()
-
-
-def _fault(error: EffeToolError) -> dict[str, Any]:
-    fault = error.as_dict()
-    fault["text"] = error.place.text if error.place else None
-    fault["fix"] = (error.fix or "").replace("run the command again", "save") or None
-    if fault["file"]:
-        fault["file"] = os.path.abspath(str(fault["file"]))  # noqa: PTH100 - a str
-    return fault
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """The loop: what a save does, a good one and a broken one."""
 
 import os
+import re
+import socket
 import threading
 
 import pytest
@@ -28,7 +30,7 @@ def test_a_save_is_served(dev, tmp_path, name):
     assert running.get("/path?x=1") == (200, "two")
     line = running.wait("GET /path?x=1")
     assert line.split() == ["200", "GET", "/path?x=1", line.split()[3], "ms", "context", "-", "3", "B"]
-    assert running.stop() == 0
+    assert running.stop() == 130
     assert running.wait("stopped")
 
 
@@ -242,8 +244,8 @@ def stop(context):
     assert {status for status, _ in answers} == {200}
     assert {text for _, text in answers} <= {"one", "v1", "v2", "v3", "v4", "v5"}
     assert running.get() == (200, "v5")
-    assert running.stop() == 0
-    assert (tmp_path / "stopped").read_text().split() == ["one", "v1", "v2", "v3", "v4", "v5"]
+    assert running.stop() == 130
+    assert sorted((tmp_path / "stopped").read_text().split()) == ["one", "v1", "v2", "v3", "v4", "v5"]
 
 
 def test_a_running_request_ends_with_what_it_began_with(dev, tmp_path):
@@ -288,6 +290,47 @@ def test_an_effe_that_crashes_while_it_serves(dev, tmp_path):
     (tmp_path / "logic.py").write_text(HELLO)
     running.wait("reloaded")
     assert running.get() == (200, "one")
+
+
+@pytest.mark.parametrize("where", ["module", "init"])
+def test_a_save_that_hangs_is_spoken_of_and_overtaken(dev, tmp_path, where):
+    """The version before goes on, the wait is said, and the next save does not wait for it."""
+    running = dev()
+    loop = "while 1: pass\n"
+    (tmp_path / "logic.py").write_text(HELLO + (loop if where == "module" else f"def init():\n    {loop}"))
+    line = running.wait("the version before is served")
+    assert re.fullmatch(r"still loading logic.py, \d+ s: the version before is served; a save starts anew", line)
+    assert running.get() == (200, "one")
+    (tmp_path / "logic.py").write_text(HELLO.replace("one", "two"))
+    running.wait("reloaded")
+    assert running.get() == (200, "two")
+
+
+def test_a_save_does_not_wait_for_an_installation(dev, tmp_path):
+    """An index that is silent: the version before goes on, the wait is said, a save without it is served."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        environ = {"PIP_INDEX_URL": url, "UV_DEFAULT_INDEX": url, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        environ |= {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "NO_PROXY": "127.0.0.1"}
+        running = dev(environ=environ)
+        declared = '# /// script\n# dependencies = ["effe-nowhere"]\n# ///\n'
+        (tmp_path / "logic.py").write_text(declared + HELLO)
+        running.wait("still installing what is declared in logic.py")
+        assert running.get() == (200, "one")
+        (tmp_path / "logic.py").write_text(HELLO.replace("one", "two"))
+        running.wait("reloaded")
+        assert running.get() == (200, "two")
+
+
+def test_info_without_a_version_is_said_once(dev, tmp_path):
+    """A build would name the file by a hash: that is a warning here too, and no INFO at all is the error."""
+    running = dev(HELLO.replace(', "version": "1.0"', ""))
+    running.wait("warning[E114]: INFO has no version")
+    assert running.get() == (200, "one")
+    (tmp_path / "logic.py").write_text(HELLO.replace("INFO", "info"))
+    running.wait("until the next good save")
+    assert running.fault()["code"] == "E110"
+    assert running.count("E114") == 1
 
 
 def test_env_file(dev, tmp_path):
