@@ -58,7 +58,10 @@ def dev(
         url = f"http://{shown}:{number}"
         if port is None and number != 8080:
             console.write(f"port 8080 is taken, so this is {number}")
-        extra = ["debugpy"] if debugpy is not None else []
+        extra = []
+        if debugpy is not None:
+            listen("127.0.0.1", debugpy).close()  # taken: said now, with its owner, and not by each child
+            extra = ["debugpy"]
 
         def python(project: Project) -> str:
             return environment_of(project, console, extra).python

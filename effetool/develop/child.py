@@ -200,9 +200,9 @@ class _Stand:
 
 
 def _debugpy(port: int) -> None:
-    import debugpy  # type: ignore[import-not-found]
+    from importlib import import_module
 
-    debugpy.listen(("127.0.0.1", port))
+    import_module("debugpy").listen(("127.0.0.1", port))  # of the effe's environment, not of the tool's
 
 
 def main() -> None:

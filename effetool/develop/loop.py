@@ -202,8 +202,9 @@ class Loop:
         interpreter = self._interpreter or sys.executable
         if self._options.debugpy and self._serving is not None:
             # The debugger's port has room for one: here, and only here, requests wait in the socket's queue.
-            self._retire(self._serving)
-            self._leaving.pop().wait(GRACE)
+            self._selector.unregister(self._serving.channel)
+            self._serving.drain()
+            self._serving.wait(GRACE)
             self._serving = None
         self._coming = self._take(interpreter)
         self._coming.give(self._task(project, environ, fault))
