@@ -29,13 +29,14 @@ from start import APP, EFFE, PEERS, run
 
 PAGE = ROOT / "docs" / "explanation" / "start.md"
 CASES = {
-    "hello, no dependencies": ((), "", '"hello"'),
-    "requests and pydantic": (
+    "hello": ((), "", '"hello"'),
+    "dependencies": (
         ("requests", "pydantic"),
         "import pydantic, requests",
         "pydantic.BaseModel.__name__ + requests.__version__",
     ),
 }
+WORDS = {"hello": "Hello, without dependencies", "dependencies": "With requests and pydantic"}
 TOOL = [sys.executable, "-m", "effetool", "build", "-q"]
 Timed = Callable[[], tuple[float, float]]
 
@@ -168,16 +169,19 @@ def many(counts: tuple[int, ...]) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="which of them; all without")
+    parser.add_argument("--counts", default="1,10,200", help="how many effes at once")
     parser.add_argument("--write", action="store_true", help="write the page")
     options = parser.parse_args()
     run(*TOOL, "--help")
     header = ("", "first", "changed", "again", "CPU, changed", "changed ÷ pex")
     text = [f"Measured in {machine()}; {options.rounds} rounds."]
-    for case in CASES:
-        text += [f"### {case}", table(header, one_case(case, options.rounds))]
-    text += [f"With a dependency added whose wheels are in uv's cache: {changed_dependency(2)}."]
+    for case in options.cases or CASES:
+        text += [f"### {WORDS[case]}", table(header, one_case(case, options.rounds))]
+    if not options.cases or "dependencies" in options.cases:
+        text += [f"With a dependency added whose wheels are in uv's cache: {changed_dependency(2)}."]
     text += ["### Many at once", "Caches empty the first time; the second time nothing has changed."]
-    text += [table(("effes", "first", "memory", "again", "memory"), many((1, 10, 200)))]
+    text += [table(("effes", "first", "memory", "again", "memory"), many(tuple(map(int, options.counts.split(",")))))]
     print("\n\n".join(text))
     if options.write:
         write_between(PAGE, "build", "\n\n".join(text))

@@ -2,7 +2,7 @@
 
     python benchmarks/start.py                  the table
     python benchmarks/start.py --write          and into docs/explanation/start.md, with its plot
-    python benchmarks/start.py --rounds 30 none the effe without dependencies only
+    python benchmarks/start.py --rounds 30 none only the effe without dependencies; the others as measured before
 
 The same program in each: an answer on `http.server`, without dependencies, with pure-Python ones (rich) and with a
 native one (pydantic); for effe-tool it is an effe, on the effe's own server. All run on one Python. Each round starts
@@ -15,6 +15,7 @@ installed into an environment of their own, in the cache directory. Linux.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -233,19 +234,27 @@ def spent(runs: list[tuple[float, float]]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="which of them; all without")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--write", action="store_true", help="write the page and its plot")
     options = parser.parse_args()
-    header = ("", "size", "first", "then", "CPU", "first ÷ python", "then ÷ python", "CPU ÷ python")
-    text = [f"Measured in {machine()}; {options.rounds} rounds."]
-    plot: dict[str, dict[str, list[float]]] = {}
+    kept = CACHE / "start" / "results.json"
+    results = json.loads(kept.read_text()) if options.cases and kept.exists() else {}
     for case in options.cases or CASES:
         with tempfile.TemporaryDirectory(prefix="effe-start-") as name:
             folder = Path(name)
             found = candidates(case, folder)
             measure(found, options.rounds, folder)
-        text += [f"### {CASES[case][0]}", table(header, rows(found))]
-        plot[CASES[case][0]] = {name: [best(one.first) * 1000, best(one.then) * 1000] for name, one in found.items()}
+        results[case] = {
+            "method": f"Measured in {machine()}; {options.rounds} rounds.",
+            "rows": rows(found),
+            "bars": {name: [best(one.first) * 1000, best(one.then) * 1000] for name, one in found.items()},
+        }
+        kept.write_text(json.dumps(results))  # a case that was measured is kept if the next one fails
+    header = ("", "size", "first", "then", "CPU", "first ÷ python", "then ÷ python", "CPU ÷ python")
+    text, plot = [], {}
+    for case in filter(results.get, CASES):
+        text += [f"### {CASES[case][0]}", results[case]["method"], table(header, results[case]["rows"])]
+        plot[CASES[case][0]] = results[case]["bars"]
     print("\n\n".join(text))
     if options.write:
         title = "From exec to the first answer"
