@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["Process", "fate"]
@@ -64,7 +65,7 @@ class Process:
             asyncio.get_running_loop().add_reader(self._channel, self._heard)
         try:
             self._child = subprocess.Popen(
-                command,
+                [*lifeline(), *command],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -172,6 +173,20 @@ class Process:
             self._channel = None
         if self._notify is not None:
             self._notify.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def lifeline() -> tuple[str, ...]:
+    """Return the words that make the system end a child when the tool is killed and can do so no more.
+
+    That is PR_SET_PDEATHSIG (prctl(2)), by setpriv(1) of util-linux; elsewhere there is no such thing.
+    """
+    words = ("setpriv", "--pdeathsig", "TERM", "--")
+    try:
+        done = subprocess.run([*words, "true"], capture_output=True, check=False)
+    except OSError:
+        return ()
+    return words if done.returncode == 0 else ()
 
 
 def fate(code: int) -> str:

@@ -102,11 +102,12 @@ def test_the_end_does_not_wait_for_what_it_has_left_behind() -> None:
     os.kill(left, signal.SIGKILL)
 
 
-def test_what_cannot_be_started(tmp_path: Path) -> None:
+def test_what_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OSError, and nothing is left."""
 
     async def run() -> None:
         process, _, _ = child("", tmp_path / "n")
+        monkeypatch.setattr("effetool.up.process.lifeline", lambda: ())  # setpriv would start, and say so itself
         with pytest.raises(FileNotFoundError):
             await process.start([str(tmp_path / "nothing")])
 

@@ -15,6 +15,7 @@ import pytest
 
 from effetool.builder import Options, build
 from effetool.project import find_one
+from effetool.up.process import lifeline
 from tests.deploy.conftest import Load, eventually, write_effes
 
 from .conftest import gone
@@ -91,9 +92,10 @@ def test_an_effe_that_dies_is_started_again(tmp_path: Path, up) -> None:
             running.line("signal SIGKILL; starts again")
             load.wait(60)
     eventually(lambda: running.get("/hello")[0] == 200 and running.pid("/hello") != pid, "another process answers")
-    # GETs are asked again; on a machine so busy that the start takes seconds, HAProxy says 503 in the end.
-    assert {text[:3] for text in load.failed.values()} <= {"503"}
-    print(f"{load.answered} answered, {len(load.failed)} times 503 while it started")
+    # Most GETs are asked again. What a reset has cut is not, and where the start takes seconds, HAProxy says 503.
+    cut = [text for text in load.failed.values() if not text.startswith("503")]
+    assert len(cut) <= 2 * load.clients and {text[:3] for text in cut} <= {"502", "Rem"}
+    print(f"{load.answered} answered, {len(load.failed)} failed, {len(cut)} of them cut")
 
 
 def test_sighup_exchanges_what_has_changed_and_loses_nothing(tmp_path: Path, up) -> None:
@@ -258,4 +260,18 @@ def test_an_haproxy_that_does_not_start_ends_all(tmp_path: Path, up) -> None:
     running.line("<end>")
     assert running.line("error[E416]") == "error[E416]: HAProxy does not start: exit status 7"
     assert "  [ALERT] no such luck" in running.lines
-    assert running.line("hello 1.0 is ready") and running.line("| ", 2).endswith("reason=SIGTERM")
+    assert running.line("hello 1.0 is ready") and running.line("reason=SIGTERM")
+
+
+@pytest.mark.skipif(not lifeline(), reason="needs setpriv of util-linux: Linux only")
+def test_nothing_outlives_a_tool_that_is_killed(tmp_path: Path, short: Path, up) -> None:
+    """It cannot end anything then: the system does."""
+    write_effes(tmp_path / "effes", HELLO)
+    running = up("effes")
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    assert len(children) == 2
+    running.process.kill()
+    running.process.wait(60)
+    eventually(lambda: all(gone(int(pid)) for pid in children), "both are gone")
+    for folder in short.glob("effe-up-*"):
+        shutil.rmtree(folder)
