@@ -230,23 +230,36 @@ SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": s
 PIPED = {**SILENT, "stdout": subprocess.PIPE}
 
 
-def images(bench: Bench) -> Iterable[Kind]:
+def images(bench: Bench, words: Sequence[str]) -> Iterable[Kind]:
+    """Make the images whose names contain one of the words, all without a word."""
     bench.tool("new", "hello", "-q")
     bench.tool("build", "hello", "-q")
-    yield ours(bench)
-    pex = bench.root / "pex"
-    pex.mkdir()
-    shutil.copy(bench.root / "hello-1.0.pex", pex / "hello.pex")
-    flask = bench.root / "flask"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--target", flask / "lib", "flask", "gunicorn"]
-    bench.run(*pip)
-    (flask / "app.py").write_text(FLASK)
-    slim_base, distroless_base = base(bench, "slim"), base(bench, "distroless")
-    yield peer(bench, "distroless, the .pex", distroless_base, pex, ["./hello.pex"])
-    yield peer(bench, "slim, the .pex", slim_base, pex, ["./hello.pex"])
+    makers: dict[str, Callable[[str], Kind]] = {
+        "effe-tool image": lambda name: ours(bench),
+        "distroless, the .pex": lambda name: peer(bench, name, base(bench, "distroless"), *the_pex(bench)),
+        "slim, the .pex": lambda name: peer(bench, name, base(bench, "slim"), *the_pex(bench)),
+        "slim, flask and gunicorn": lambda name: peer(bench, name, base(bench, "slim"), *flask(bench)),
+    }
+    for name, make in makers.items():
+        if not words or any(word in name for word in words):
+            print(f"making {name}", file=sys.stderr)
+            yield make(name)
+
+
+def the_pex(bench: Bench) -> tuple[Path, list[str]]:
+    folder = bench.root / "pex"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(bench.root / "hello-1.0.pex", folder / "hello.pex")
+    return folder, ["./hello.pex"]
+
+
+def flask(bench: Bench) -> tuple[Path, list[str]]:
+    folder = bench.root / "flask"
+    bench.run(sys.executable, "-m", "pip", "install", "-q", "--target", folder / "lib", "flask", "gunicorn")
+    (folder / "app.py").write_text(FLASK)
     gunicorn = "import sys; sys.path[:0] = ['lib']; from gunicorn.app.wsgiapp import run; run()"
     serve = f'exec python3 -c "{gunicorn}" -b 127.0.0.1:$PORT --worker-tmp-dir /dev/shm app:app'
-    yield peer(bench, "slim, flask and gunicorn", slim_base, flask, ["/bin/sh", "-c", serve])
+    return folder, ["/bin/sh", "-c", serve]
 
 
 def megabytes(size: int) -> str:
@@ -289,7 +302,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="effe-bench-") as name:
         bench = Bench(Path(name))
-        kinds = [kind for kind in images(bench) if not options.words or any(w in kind.name for w in options.words)]
+        kinds = list(images(bench, options.words))
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
             for kind in random.sample(kinds, len(kinds)):

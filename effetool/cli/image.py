@@ -14,6 +14,7 @@ from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
     from ..artifact import Artifact
+    from ..errors import EffeToolError
     from ..image.build import Image
     from ..image.config import Base, Platform
     from ..image.store import Store
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def image(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Built .pex files, or directories of them; none: those here.", show_default=False),
+        typer.Argument(help="A .pex, an effe, or directories of them; none: those here.", show_default=False),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option("--tag", "-t", help="Its name; may be repeated. [default: name:version]")
@@ -35,7 +36,8 @@ def image(
         str | None, typer.Option("--platform", help="linux/amd64, linux/arm64, several with commas. [default: this]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The tar to write. [default: name-version.oci.tar]")
+        Path | None,
+        typer.Option("--output", "-o", help="The tar to write, or its directory. [default: name-version.oci.tar]"),
     ] = None,
     load: Annotated[bool, typer.Option("--load", help="Load it into podman or docker.")] = False,
     push: Annotated[
@@ -52,38 +54,67 @@ def image(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Make an OCI image of a built effe, without any daemon."""
+    """Make an OCI image of an effe, without any daemon."""
     with reporting(quiet, verbose, json, traceback) as console:
-        from ..errors import UsageError
+        from ..errors import EffeToolError, UsageError
         from ..image.base import resolve_base
-        from ..image.build import build_image
         from ..image.store import Store
 
-        artifacts = _find(paths or [Path()])
-        if len(artifacts) > 1 and (tag or output or (push and not push.endswith("/")) or print_):
+        artifacts, failed = _find(paths or [], console)
+        total = len(artifacts) + len(failed)
+        if total > 1 and (tag or print_ or (push and not push.endswith("/"))):
             raise UsageError(
-                f"one image was named, and there are {len(artifacts)} artefacts",
+                f"one image was named, and there are {total} artefacts",
                 code="E151",
-                fix="name one .pex; --push registry.example/team/ takes all",
+                fix="name one .pex; --output DIR and --push registry.example/team/ take all",
             )
+        if total > 1:
+            _distinct(artifacts)
+            if output is not None:
+                output.mkdir(parents=True, exist_ok=True)
         store = Store()
-        bases = resolve_base(store, base, platforms_of(platform), console.stage)
+        bases = resolve_base(store, base, platforms_of(platform), console.stage) if artifacts else []
         documents = []
         for artifact in artifacts:
-            began = time.perf_counter()
-            if print_ or engine:
-                documents.append(_by_engine(store, artifact, bases[0], engine, tag, output, console))
-                continue
-            made = build_image(store, artifact, bases, console.stage)
-            for warning in made.warnings:
-                console.warning(warning)
-            console.stage(
-                "built",
-                f"{made.tag}  {size_text(made.size)}, {size_text(made.own)} above the base",
-                time.perf_counter() - began,
-            )
-            documents.append(_deliver(store, made, tag or [made.tag], output, load, push, console))
-        console.document(documents[0] if len(documents) == 1 else {"images": documents})
+            try:
+                if print_ or engine:
+                    documents.append(_by_engine(store, artifact, bases[0], engine, tag, output, console))
+                else:
+                    made = _build(store, artifact, bases, console)
+                    documents.append(_deliver(store, made, tag or [made.tag], output, load, push, console))
+            except EffeToolError as error:
+                if total == 1:
+                    raise
+                failed.append((artifact.path, error))
+        _end(documents, failed, total, console)
+
+
+def _build(store: Store, artifact: Artifact, bases: list[Base], console: Console) -> Image:
+    from ..image.build import build_image
+
+    began = time.perf_counter()
+    made = build_image(store, artifact, bases, console.stage)
+    for warning in made.warnings:
+        console.warning(warning)
+    above = f"{size_text(made.size)}, {size_text(made.own)} above the base"
+    console.stage("built", f"{made.tag}  {above}", time.perf_counter() - began)
+    return made
+
+
+def _end(
+    documents: list[dict[str, object]], failed: list[tuple[Path, EffeToolError]], total: int, console: Console
+) -> None:
+    """Say what failed: of several, the others were made all the same."""
+    if total == 1:
+        console.document(documents[0])
+        return
+    console.document({"images": documents, "errors": [error.as_dict() for _, error in failed]})
+    if failed:
+        if not console.json:
+            for path, error in failed:
+                console.error(error, about=str(path))
+        console.write(f"{len(failed)} of {total} failed")
+        raise typer.Exit(1)
 
 
 def _deliver(
@@ -99,7 +130,9 @@ def _deliver(
     shown = next((one for one in made.built.manifests if one.platform == host_platform()), made.built.manifests[0])
     if output is not None or not (load or push):
         info = made.artifact.info
-        path = output or Path(f"{info.stem if info.usable else made.artifact.path.stem}.oci.tar")
+        path = Path(f"{info.stem if info.usable else made.artifact.path.stem}.oci.tar")
+        if output is not None:
+            path = output / path if output.is_dir() else output
         save(path, lambda file: write_archive(store, made.built, tags, file, shown=shown))
         document["output"] = str(path)
         console.result(str(path))
@@ -183,31 +216,59 @@ def platforms_of(text: str | None) -> list[Platform] | None:
         raise UsageError(str(error), code="E001", fix="--platform linux/amd64,linux/arm64") from error
 
 
-def _find(paths: list[Path]) -> list[Artifact]:
-    """Return the artefacts at the paths; in the working directory only those right there."""
-    from ..artifact import read_artifact
-    from ..errors import ImageError, Place
+def _distinct(artifacts: list[Artifact]) -> None:
+    """Refuse two artefacts that would be one image. Raises ImageError E130."""
+    from ..errors import ImageError
+    from ..image.reference import tag_of
 
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(path.glob("*.pex") if path == Path() else path.rglob("*.pex"))
-            if not found:
-                source = (path / "logic.py").is_file()
-                raise ImageError(
-                    f"no .pex in {path.resolve() if path == Path() else path}",
-                    code="E402",
-                    place=Place(path),
-                    fix=f"effe-tool build {shlex.quote(str(path))}" if source else "effe-tool build",
-                )
-            files += found
-        elif path.suffix == ".py":
+    seen: dict[str, Path] = {}
+    for artifact in artifacts:
+        tag = tag_of(artifact.info.name, artifact.version, artifact.digest)
+        if tag in seen:
             raise ImageError(
-                f"{path} is not built yet",
-                code="E402",
-                place=Place(path),
-                fix=f"effe-tool build {shlex.quote(str(path))}",
+                f"{seen[tag]} and {artifact.path} would both be {tag}", code="E130", fix="name one of them"
             )
-        else:
-            files.append(path)
-    return [read_artifact(path) for path in files]
+        seen[tag] = artifact.path
+
+
+def _find(paths: list[Path], console: Console) -> tuple[list[Artifact], list[tuple[Path, EffeToolError]]]:
+    """Return the artefacts at the paths, built where there are sources only, and what could not be read or built.
+
+    Without a path: the .pex files of the working directory, else its effes.
+    """
+    from ..artifact import read_artifact
+    from ..errors import EffeToolError
+
+    artifacts: list[Artifact] = []
+    failed: list[tuple[Path, EffeToolError]] = []
+    wanted: list[Path | None] = [*paths] or [None]
+    for path in wanted:
+        files = sorted(Path().glob("*.pex") if path is None else path.rglob("*.pex") if path.is_dir() else [path])
+        if path is not None and path.suffix == ".py":
+            files = []
+        for file in files:
+            try:
+                artifacts.append(read_artifact(file))
+            except EffeToolError as error:
+                if len(files) == len(wanted) == 1:
+                    raise
+                failed.append((file, error))
+        if not files:
+            built, broken = _from_source(path, console)
+            artifacts += built
+            failed += broken
+    return artifacts, failed
+
+
+def _from_source(path: Path | None, console: Console) -> tuple[list[Artifact], list[tuple[Path, EffeToolError]]]:
+    """Build the effes at a path, as `effe-tool build` does."""
+    from ..builder import build, build_many
+    from ..project import find_all, open_project
+    from .builds import show_step
+
+    projects = find_all(path)
+    if len(projects) == 1:
+        return [build(projects[0], progress=lambda step: show_step(step, console))], []
+    results = build_many(projects, top=None if path is None or open_project(path) else path)
+    failed = [(result.project.path, result.error) for result in results if result.error is not None]
+    return [result.artifact for result in results if result.artifact is not None], failed
