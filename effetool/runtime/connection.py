@@ -181,6 +181,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             if state == LINGER:
                 if not data:
                     self.close()
+                self.deadline = min(float(self.mark), monotonic() + LINGER_SECONDS)
             elif not data:
                 self._ended(runner)
             elif state == BODY:
@@ -244,7 +245,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 self.abort()
             elif len(data) >= PROGRESS:
                 # It sends as well as it can: a reset now could cost it the answer it has not read yet.
-                self.deadline = monotonic() + LINGER_SECONDS
+                self.deadline = monotonic() + self.server.body_timeout
             return
         self.current = None
         self.buffer = b""
@@ -302,7 +303,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 self.close()
         elif request is not None:  # its body was not read to the end
             self.mark = request.incoming.received
-            self.deadline = monotonic() + LINGER_SECONDS
+            self.deadline = monotonic() + server.body_timeout
             self.park(DRAIN, READ)
         else:
             self.deadline = monotonic() + server.idle_timeout

@@ -16,7 +16,7 @@ from .poll import READ, Selector, poller
 from .pool import Pool
 from .reply import Clock
 from .stats import Stats
-from .transport import FLUSH, IDLE, QUEUED, RUN
+from .transport import DRAIN, FLUSH, IDLE, LINGER_SECONDS, QUEUED, RUN
 from .wire import Limits
 
 TYPE_CHECKING = False
@@ -235,6 +235,8 @@ class Server(HTTPServer):
                     source.closing = True
                     if source.state == IDLE and not source.buffer:
                         source.deadline = min(source.deadline, now + LAST_CALL)
+                    elif source.state == DRAIN:  # answered; the rest is of no use to anybody
+                        source.deadline = min(source.deadline, now + LINGER_SECONDS)
         if self.draining and not self.ended and len(self.sources) <= 1:
             self.ended = True
             self._tell()

@@ -33,7 +33,9 @@ CLOSED = 7
 DONTWAIT = socket.MSG_DONTWAIT
 BLOCKED = (BlockingIOError, InterruptedError)
 # A client that still sends must be able to read why it was refused; a close at once would reset it (RFC 9112 9.6).
+# So long for each piece, and so long (whole seconds) for all of them, as nginx' lingering_time.
 LINGER_SECONDS = 2.0
+LINGER_MOST = 30
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -42,6 +44,7 @@ class Transport:
 
     server: Server
     fd: int
+    mark: int
     request: Any  # the socket: http.server's name for it
     client_address: Any
     state: int
@@ -118,6 +121,7 @@ class Transport:
             self.close()
             return
         self.deadline = monotonic() + LINGER_SECONDS
+        self.mark = int(self.deadline) + LINGER_MOST
         self.park(LINGER, READ)
 
     # The thread of the run only.

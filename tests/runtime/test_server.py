@@ -220,6 +220,38 @@ def test_an_unread_body_is_never_a_request(probe):
     assert answer.count(b"HTTP/1.1 200") == 2 and b"NoneType" not in answer
 
 
+@pytest.mark.slow
+def test_a_client_that_pauses_in_an_unread_body_is_waited_for(serve):
+    """It is answered already, and its next request comes behind the body: -body-timeout holds as for any body."""
+    probe = serve(LOGIC)
+    with probe.connect() as sock:
+        sock.sendall(ask("/", "Content-Length: 150000", method="POST") + b"x" * 100_000)
+        assert sock.recv(65536).endswith(b"hello")
+        time.sleep(3)  # longer than the two seconds that a connection lingers
+        sock.sendall(b"x" * 50_000 + ask("/who", CLOSE))
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    probe = serve(LOGIC, "-body-timeout", "300ms")
+    with probe.connect() as sock:
+        sock.sendall(ask("/", "Content-Length: 150000", method="POST") + b"x" * 100_000)
+        assert sock.recv(65536).endswith(b"hello")
+        try:
+            assert sock.recv(1) == b"", "it stalls"
+        except ConnectionResetError:
+            pass
+
+
+@pytest.mark.slow
+def test_a_client_that_still_sends_what_was_refused_reads_why(serve):
+    """RFC 9112 9.6: as long as it goes on sending, the connection is not reset over the answer."""
+    probe = serve(LOGIC, "-max-body", "1KiB")
+    with probe.connect() as sock:
+        sock.sendall(ask("/", "Content-Length: 100000", method="POST"))
+        for _ in range(8):
+            sock.sendall(b"x" * 1000)
+            time.sleep(0.5)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_large_body_is_read_as_it_comes(serve):
     """Beyond what is collected before the run, the run itself reads."""
     probe = serve(LOGIC, "-max-body", "4MiB")
