@@ -1,5 +1,6 @@
 """The port rules of dev."""
 
+import contextlib
 import os
 import socket
 
@@ -7,6 +8,9 @@ import pytest
 
 from effetool.develop import port
 from effetool.errors import ServeError
+from tests.browser import until
+
+from .conftest import HELLO
 
 
 def test_a_taken_port_names_its_owner():
@@ -48,3 +52,28 @@ def test_nobody_listens():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         assert port.owner(bound.getsockname()[1]) is None
+
+
+@pytest.mark.slow
+def test_dev_says_that_8080_is_taken(dev):
+    """Nobody asked for a port: the next free one, said aloud. Asked for: E301, exit 1."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # somebody else has it: as well
+            stack.enter_context(socket.create_server(("127.0.0.1", 8080)))
+        running = dev(HELLO, "--host", "127.0.0.1")
+        assert running.wait("port 8080 is taken, so this is") == f"port 8080 is taken, so this is {running.port}"
+        assert running.get() == (200, "one")
+        refused = dev(HELLO, "-port", str(running.port), ready=False)
+        assert f"port {running.port} is taken by" in refused.wait("error[E301]")
+        assert refused.process.wait(60) == 1
+
+
+@pytest.mark.slow
+def test_open_starts_the_browser_once_it_answers(dev, tmp_path):
+    """--open gives the address to the user's browser ($BROWSER)."""
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened.new && mv opened.new opened\n')
+    browser.chmod(0o755)
+    running = dev(HELLO, "-port", "0", "--open", environ={"BROWSER": f"{browser} %s"})
+    until((tmp_path / "opened").exists)
+    assert (tmp_path / "opened").read_text() == f"http://localhost:{running.port}\n"
