@@ -96,6 +96,11 @@ CODES: dict[str, Entry] = {
         "The runtime calls init(), start(), run(context, error, response, request), stop(context) and ready(). The names of the "
         "arguments are free, their number is not; further ones need defaults.",
     ),
+    "E122": Entry(
+        "no function",
+        "init, start, run, stop and ready are functions that the runtime calls. A value under one of these names cannot be called, and "
+        "calling a generator function, one with a yield, runs none of its code: what run has to say goes through response.write().",
+    ),
     "E130": Entry(
         "two effes, one output",
         "Two effes would be built to the same file. Nothing is built: give one of them another name or version in INFO.",
@@ -203,6 +208,11 @@ CODES: dict[str, Entry] = {
         "large files go in",
         "The files of the effe's directory are larger together than most effes ever are: a data set or a build output that lies there by "
         "accident would be carried to every machine. It is only said, and built.",
+    ),
+    "E162": Entry(
+        "nothing is kept",
+        "What a build can use again, such as the base that pex makes, is kept in $XDG_CACHE_HOME/effe-tool or ~/.cache/effe-tool. That "
+        "directory cannot be made or written to, or is another user's: every build starts from nothing.",
     ),
     "E201": Entry("exists", "`new` replaces no file unless told to with --force, and then only those it lists."),
     "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),

@@ -36,23 +36,37 @@ def check_contract(source: Source) -> Contract:
     """Check the module's functions against the contract.
 
     Raises:
-        ContractError: E120 when there is no run (a near miss is named), E121 when a function takes other arguments.
+        ContractError: E120 when there is no run (a near miss is named), E121 when a function takes other arguments,
+            E122 when a name of the contract is no function, or run is a generator.
     """
     functions: dict[str, Function | None] = {}
+    values: dict[str, ast.expr] = {}  # what is assigned at the top level itself: there it is what the name means
     for node in _top_level(source.tree.body):
         if isinstance(node, Function):
             functions[node.name] = node
+            values.pop(node.name, None)
+        elif isinstance(node, ast.Delete):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and node in source.tree.body:
+                    functions.pop(target.id, None)
+                    values.pop(target.id, None)
         elif isinstance(node, ast.ClassDef):
             functions.pop(node.name, None)
         else:
             for name in _bound(node):
                 functions[name] = None  # assigned or imported: there, its arguments unknown until it runs
+                values.pop(name, None)
+                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and node in source.tree.body:
+                    values[name] = node.value
     if "run" not in functions:
         raise _no_run(source, functions)
     for name in ARGUMENTS:
         function = functions.get(name)
         if function is not None and not function.decorator_list:  # a decorator may change what it takes
-            _check_arguments(source, function)
+            _check_arguments(source, function, function.name, function.args)
+            _check_generator(source, function)
+        elif (value := values.get(name)) is not None:
+            _check_value(source, name, value)
     return Contract(tuple(name for name in ARGUMENTS if name in functions))
 
 
@@ -112,9 +126,39 @@ def _no_run(source: Source, functions: dict[str, Function | None]) -> ContractEr
     return ContractError(f"no run in this module{told}", code="E120", place=Place(source.path), fix=fix)
 
 
-def _check_arguments(source: Source, function: Function) -> None:
-    wanted = ARGUMENTS[function.name]
-    arguments = function.args
+def _check_value(source: Source, name: str, value: ast.expr) -> None:
+    """Refuse what is assigned to a name of the contract and is plainly no function."""
+    if isinstance(value, ast.Lambda):
+        _check_arguments(source, value, name, value.args)
+    elif isinstance(value, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set | ast.JoinedStr):
+        raise ContractError(
+            f"{name} is {ast.unparse(value)[:40]}, not a function",
+            code="E122",
+            place=source.at(value),
+            fix=f"write def {name}({', '.join(ARGUMENTS[name])}):"
+            + ("" if name == "run" else f", or delete {name}: it may be missing"),
+        )
+
+
+def _check_generator(source: Source, function: Function) -> None:
+    """Refuse a `yield`: calling the function would run none of it."""
+    rest: list[ast.AST] = list(function.body)
+    for node in rest:
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            raise ContractError(
+                f"{function.name} has a yield: to call it only makes a generator, and runs none of it",
+                code="E122",
+                place=source.at(node),
+                fix="write each piece with response.write(…) and send it with response.flush()"
+                if function.name == "run"
+                else "return the value",
+            )
+        if not isinstance(node, Function | ast.Lambda | ast.ClassDef):
+            rest.extend(ast.iter_child_nodes(node))
+
+
+def _check_arguments(source: Source, function: Function | ast.Lambda, name: str, arguments: ast.arguments) -> None:
+    wanted = ARGUMENTS[name]
     positional = [*arguments.posonlyargs, *arguments.args]
     required = len(positional) - len(arguments.defaults)
     fits = required <= len(wanted) and (len(positional) >= len(wanted) or arguments.vararg is not None)
@@ -125,8 +169,8 @@ def _check_arguments(source: Source, function: Function) -> None:
     named = [arg.arg for arg in positional] + ([f"*{arguments.vararg.arg}"] if arguments.vararg else [])
     takes = ", ".join(named + (["*"] if stray and not arguments.vararg else []) + [arg.arg for arg in stray])
     raise ContractError(
-        f"{function.name} takes ({takes}), it is called with ({', '.join(wanted)})",
+        f"{name} takes ({takes}), it is called with ({', '.join(wanted)})",
         code="E121",
-        place=source.at_name(function),
-        fix=f"write {definition} {function.name}({', '.join(wanted)}):",
+        place=source.at(function) if isinstance(function, ast.Lambda) else source.at_name(function),
+        fix=f"write {definition} {name}({', '.join(wanted)}):",
     )

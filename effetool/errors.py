@@ -4,10 +4,10 @@
     ├── UsageError                exit 2: the command line itself is wrong
     ├── SourceError               E101 the author's file does not parse, E150–E152 no effe or no tests there
     ├── InfoError                 E110–E119 INFO
-    ├── ContractError             E120, E121 run and its neighbours
+    ├── ContractError             E120–E122 run and its neighbours
     ├── DependencyError           E140–E143 what the effe needs and cannot have
     ├── BuildError                E130 two effes with one output, and a build that fails
-    ├── ScaffoldError             E201, E202 new
+    ├── ScaffoldError             E201, E203–E206 new
     ├── ServeError                E301 a port
     ├── EngineError               E401 a container engine
     ├── ImageError                E402–E408 an image: its base, its reference, a registry

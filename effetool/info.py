@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import InfoError, Place
-from .jsontext import JsonFault, members, parse
+from .jsontext import TOO_LONG, JsonFault, members, parse
 from .source import Source, read_source
 
 __all__ = ["Info", "check_name", "check_version", "info_of", "parse_info", "read_info", "shown"]
@@ -177,7 +177,7 @@ def info_of(source: Source) -> Info:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise _computed(
             source.at(_first_computed(value)),
-            "write INFO as one dict literal or one JSON string, or build with --import-info (runs the module)",
+            "write INFO as one dict literal or one JSON string; effe-tool build --import-info runs the module for it",
         ) from None
     place = source.at(value)
     if isinstance(literal, str):
@@ -194,6 +194,7 @@ def info_of(source: Source) -> Info:
         for key_node, value_node in zip(value.keys, value.values, strict=True):
             if isinstance(key_node, ast.Constant):
                 _check_member(key_node.value, literal, keys, source.at(key_node), source.at(value_node))
+                _check_nested(source, value_node)
     text = json.dumps(literal, ensure_ascii=False, allow_nan=False)
     _check_length(text, place)
     return _checked(text, json.loads(text), place, keys.get)
@@ -312,11 +313,27 @@ def _check_member(key: object, literal: dict[object, object], keys: dict[str, Pl
         json.dumps({key: literal[key]}, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InfoError(
-            f"INFO does not fit JSON: {str(error).split(':')[0]}",
+            f"INFO does not fit JSON: {TOO_LONG if 'digits' in str(error) else str(error).split(':')[0]}",
             code="E112",
             place=to,
             fix="keep to strings, numbers, True, False, None, lists and dicts",
         ) from None
+
+
+def _check_nested(source: Source, value: ast.expr) -> None:
+    """Refuse a key that stands twice in an object inside: Python would keep the last, and say nothing."""
+    for node in ast.walk(value):
+        seen: set[object] = set()
+        for key in node.keys if isinstance(node, ast.Dict) else ():
+            if isinstance(key, ast.Constant):
+                if key.value in seen:
+                    raise InfoError(
+                        f"INFO has the key {shown(key.value)} twice in one object",
+                        code="E112",
+                        place=source.at(key),
+                        fix="delete one of the two",
+                    )
+                seen.add(key.value)
 
 
 def _check_length(text: str, place: Place | None) -> None:

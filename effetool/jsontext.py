@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["JsonFault", "members", "parse"]
+__all__ = ["TOO_LONG", "JsonFault", "members", "parse"]
 
+TOO_LONG = "a number of more than 4300 digits"  # sys.int_info.default_max_str_digits
 BLANK = re.compile(r"[\s,:]*")  # what stands between the members of an object that is known to be JSON
 
 
@@ -46,8 +47,8 @@ def parse(text: str) -> object:
         raise JsonFault("it is nested too deeply", "nest it less", None) from None
     except JsonFault:
         raise
-    except ValueError as error:  # a number of more digits than Python converts
-        raise JsonFault(str(error).split(":")[0], "write a shorter number, or a string", None) from None
+    except ValueError:  # a number of more digits than Python converts
+        raise JsonFault(TOO_LONG, "write a shorter number, or a string", None) from None
     return value
 
 

@@ -100,6 +100,8 @@ def find_all(path: Path | None = None) -> list[Project]:
     project = open_project(where)
     if project is not None:
         return [project]
+    if where.name == "logic.py":
+        _check_logic(where.parent)
     if not where.is_dir():
         raise SourceError(
             f"{where} is no effe: an effe is a .py file or a directory with logic.py",
@@ -107,15 +109,28 @@ def find_all(path: Path | None = None) -> list[Project]:
             place=Place(where),
             fix="name the .py file or its directory",
         )
+    _check_logic(where)
     found = sorted(_below(where, deep=path is not None), key=lambda project: str(project.path))
     if not found:
         raise SourceError(
             f"no effe in {where.resolve() if path is None else where}",
             code="E150",
-            place=Place(where),
+            place=Place(where) if path is not None else None,
             fix="effe-tool new hello",
         )
     return found
+
+
+def _check_logic(directory: Path) -> None:
+    """Say what a `logic.py` is that is no file: to search below for other effes would hide it."""
+    logic = directory / "logic.py"
+    if not os.path.lexists(logic) or logic.is_file():
+        return
+    if logic.is_symlink() and not logic.exists():
+        what = f"is a link to nothing: {logic.readlink()}"
+    else:
+        what = "is a directory" if logic.is_dir() else "is no regular file"
+    raise SourceError(f"{logic} {what}", code="E150", place=Place(logic), fix=f"put the effe's module at {logic}")
 
 
 def find_one(path: Path | None = None) -> Project:

@@ -84,8 +84,8 @@ def plan(options: NewOptions, say: Callable[[str], None] = lambda line: None) ->
     """Render what `new` would write; writes nothing. `say` is told what takes time.
 
     Raises:
-        UsageError: E115 for a name an effe cannot have, E116 for a version.
-        ScaffoldError: E201 files exist, E202 no such template, E203 a faulty template, E206 a repository.
+        UsageError: E115 for a name an effe cannot have, E116 for a version, E202 no such template.
+        ScaffoldError: E201 files exist, E203 a faulty template, E206 a repository.
     """
     target = options.target
     single = target.suffix == ".py"

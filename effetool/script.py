@@ -17,6 +17,8 @@ __all__ = ["Script", "read_script"]
 # The specification's own grammar of a block.
 BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
+KEYS = ("requires-python", "dependencies", "tool")
+
 
 @dataclass(frozen=True)
 class Script:
@@ -84,6 +86,12 @@ def read_script(source: Source) -> Script:
             fix={"dependencies": 'write dependencies = ["requests>=2"]'}.get(key, 'write requires-python = ">=3.9"'),
         )
 
+    import difflib
+
+    for key in table:
+        if key not in KEYS and (near := difflib.get_close_matches(key, KEYS, 1, 0.75)):
+            found = wrong(key, "nothing: there is no such key")
+            raise DependencyError(found.message, code="E142", place=found.place, fix=f"did you mean {near[0]}?")
     requires = table.get("requires-python")
     if requires is not None and not isinstance(requires, str):
         raise wrong("requires-python", 'a string such as ">=3.9"')

@@ -117,11 +117,12 @@ def read_source(path: Path) -> Source:
             raise SourceError(str(error), code="E101", place=Place(path), fix="correct the file") from error
         number = max(error.lineno or 1, 1)
         found = _lines(raw.decode(errors="replace"))[number - 1 : number]
+        digits = error.msg.startswith("Exceeds the limit")
         raise SourceError(
-            error.msg,
+            "a number of more than 4300 digits" if digits else error.msg,
             code="E101",
             place=Place(path, number, max(error.offset, 1) if error.offset else None, found[0] if found else None),
-            fix="correct the line, then run the command again",
+            fix="write it in hexadecimal, or as a string" if digits else "correct the line, then run the command again",
         ) from error
     except (RecursionError, MemoryError) as error:  # what the parser says of a million brackets
         raise SourceError(
@@ -178,9 +179,15 @@ def _not_text(path: Path, raw: bytes, offset: int) -> SourceError:
     before = re.split(b"\r\n|[\r\n]", raw[:offset])
     rest = re.split(b"[\r\n]", raw[offset:], maxsplit=1)[0]
     line = (before[-1] + rest).decode(errors="replace")
+    fix = "save the file as UTF-8, or declare its encoding in the first line: # -*- coding: latin-1 -*-"
+    if 0 in raw:  # no encoding that Python reads source in has it
+        wide = raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw.count(0) * 3 > len(raw)
+        fix = (
+            f"iconv -f UTF-16 -t UTF-8 {path} > new.py" if wide else "delete the NUL byte, or take the whole file back"
+        )
     return SourceError(
         f"not a text file in UTF-8: it holds the byte 0x{raw[offset]:02x}",
         code="E101",
         place=Place(path, len(before), len(before[-1].decode(errors="replace")) + 1, line),
-        fix="save the file as UTF-8, or declare its encoding in the first line: # -*- coding: latin-1 -*-",
+        fix=fix,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ScaffoldError
+from .errors import UsageError
 from .render import faulty, read_sources, render, templates_root
 
 __all__ = ["Template", "find_template", "list_templates"]
@@ -65,7 +65,8 @@ def find_template(word: str, say: Callable[[str], None] = lambda line: None) -> 
         say: told what takes time.
 
     Raises:
-        ScaffoldError: E202 with the nearest name, E203 when it cannot be read, E206 when a repository cannot.
+        UsageError: E202 with the nearest name.
+        ScaffoldError: E203 when it cannot be read, E206 when a repository cannot.
     """
     if word.startswith("git+") or "://" in word:
         from .repository import read_repository
@@ -75,7 +76,7 @@ def find_template(word: str, say: Callable[[str], None] = lambda line: None) -> 
     if "/" in word or word.startswith("."):
         directory = Path(word)
         if not directory.is_dir():
-            raise ScaffoldError(f"no directory {word}", code="E202", fix="check the path: a template is a directory")
+            raise UsageError(f"no directory {word}", code="E202", fix="check the path: a template is a directory")
         sources = read_sources(directory)
         return Template(word, directory, _description(sources.get("logic.py.jinja", "")), sources)
     found = {template.name: template for template in list_templates()}
@@ -89,7 +90,7 @@ def find_template(word: str, say: Callable[[str], None] = lambda line: None) -> 
         fix = f"did you mean {near[0]}? {fix}"
     elif Path(word).is_dir():
         fix = f"a directory is named by a path: -t ./{word}"
-    raise ScaffoldError(f"no template {word!r}", code="E202", fix=fix)
+    raise UsageError(f"no template {word!r}", code="E202", fix=fix)
 
 
 def _description(text: str) -> str:

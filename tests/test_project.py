@@ -62,6 +62,18 @@ def test_several_where_one_is_wanted_are_listed(tmp_path):
     assert error.value.notes == (str(tmp_path / "a.py"), str(tmp_path / "b.py"))
 
 
+def test_a_logic_that_is_no_file_is_named(tmp_path):
+    """E150 says what is there: a link to nothing, a directory; no new effe is proposed in its place."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/logic.py").symlink_to("nowhere.py")
+    (tmp_path / "b/logic.py").mkdir(parents=True)
+    for path, what in (("a", "a link to nothing: nowhere.py"), ("a/logic.py", "a link to"), ("b", "is a directory")):
+        with pytest.raises(SourceError) as error:
+            find_all(tmp_path / path)
+        assert error.value.code == "E150" and what in error.value.message
+        assert "new" not in (error.value.fix or "")
+
+
 def test_nothing_there_names_the_nearest(tmp_path):
     """E150."""
     write(tmp_path / "hello.py")
@@ -96,6 +108,8 @@ def test_a_near_miss_is_named(tmp_path, name):
         ("def run(a, b, c): ...", False),
         ("def run(a, b, c, d, e): ...", False),
         ("def run(a, b, c, d, *, e): ...", False),
+        ("run = lambda a, b, c, d: None", True),
+        ("run = lambda a, b: None", False),
         ("def run(a, b, c, d): ...\ndef stop(): ...", False),
         ("def run(a, b, c, d): ...\ndef start(x): ...", False),
     ],
@@ -108,6 +122,32 @@ def test_arguments_are_counted(tmp_path, text, fits):
     with pytest.raises(ContractError) as error:
         contract(tmp_path, text + "\n")
     assert error.value.code == "E121"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("def run(a, b, c, d): ...\ninit = 5", "E122", 2),
+        ("run = None", "E122", 1),
+        ("run = None\ndef run(a, b, c, d): ...", None, 0),
+        ("try:\n    import x\nexcept ImportError:\n    init = None\ndef run(a, b, c, d): ...", None, 0),
+        ("def run(a, b, c, d): ...\ndel run", "E120", None),
+        ("def run(a, b, c, d):\n    for e in b:\n        yield e", "E122", 3),
+        ("async def run(a, b, c, d):\n    x = yield", "E122", 2),
+        ("def run(a, b, c, d):\n    def pieces():\n        yield 1\n    c.write(*pieces())", None, 0),
+        ("def start():\n    yield 1\ndef run(a, b, c, d): ...", "E122", 2),
+        ("@wrapped\ndef run(a, b, c, d):\n    yield 1", None, 0),
+    ],
+)
+def test_what_cannot_be_called_is_refused(tmp_path, text, code, line):
+    """A value, a deleted function, a generator: each would be built and never work."""
+    if code is None:
+        assert "run" in contract(tmp_path, text + "\n").functions
+        return
+    with pytest.raises(ContractError) as error:
+        contract(tmp_path, text + "\n")
+    assert error.value.code == code and error.value.fix
+    assert error.value.place is not None and error.value.place.line == line
 
 
 def script(tmp_path: Path, text: str):
@@ -136,6 +176,7 @@ def test_no_block_is_no_fault(tmp_path):
         ("# /// script\n# dependencies = []\n# ///\n\n# /// script\n# dependencies = []\n# ///\n", 5),
         ("# /// script\n# dependencies = [\n# ///\n", None),
         ('# /// script\n# dependencies = "a"\n# ///\n', 2),
+        ('# /// script\n# dependancies = ["a"]\n# ///\n', 2),
         ("# /// script\n# requires-python = 3\n# ///\n", 2),
         ("# /// script\n# dependencies = []\nx = 1\n", 1),
     ],

@@ -29,7 +29,7 @@ from .imports import Undeclared, check_imports
 from .options import Options, Progress, Step
 from .plan import File, plan
 from .pythons import find_pythons
-from .wheelhouse import digest_of
+from .wheelhouse import digest_of, lacking
 
 if TYPE_CHECKING:
     from .resolution import Resolution
@@ -70,6 +70,11 @@ class Prepared:
 def prepare(project: Project, options: Options, progress: Progress, folder: Path | None = None) -> Prepared:
     """Check the effe, plan what goes in, resolve what it needs, and name its artefact; writes nothing."""
     clock = Clock(progress)
+    if options.platforms:  # a misspelt one is wrong for an effe without dependencies too
+        from .target import read_platform
+
+        for platform in options.platforms:
+            read_platform(platform)
     info = _info(project, options)
     if info.problem is not None and options.strict:
         raise info.problem
@@ -120,6 +125,8 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
     target = _target(project, info, options, folder, inputs)
     warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
+    if (missing := lacking()) is not None:
+        warnings.append(_nothing_kept(missing))
     return Prepared(project, info, contents, resolution, inputs, target, tuple(warnings))
 
 
@@ -139,6 +146,15 @@ def find_fresh(prepared: Prepared, cache: Cache) -> Artifact | None:
         return None
     return Artifact(
         prepared.target, prepared.info, digest, size, prepared.contents.facts, fresh=True, warnings=prepared.warnings
+    )
+
+
+def _nothing_kept(folder: Path) -> EffeToolError:
+    return BuildError(
+        f"{folder} cannot be used, so nothing is kept for the next build",
+        code="E162",
+        place=Place(folder),
+        fix="set XDG_CACHE_HOME to a directory of yours that can be written",
     )
 
 

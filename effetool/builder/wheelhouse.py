@@ -20,10 +20,19 @@ def cache_folder() -> Path:
 
     Where it cannot be made or is not this user's alone, an empty one that goes when the process ends.
     """
+    return _folder(_base())
+
+
+def lacking() -> Path | None:
+    """Return the folder that should be the cache and cannot be, None where all is well."""
+    folder = Path(_base()) / "effe-tool"
+    return None if _folder(_base()) == folder else folder
+
+
+def _base() -> str:
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if not base.startswith("/"):  # the specification: a relative path is to be ignored
-        base = str(Path("~/.cache").expanduser())
-    return _folder(base)
+    # The specification: a relative path is to be ignored.
+    return base if base.startswith("/") else str(Path("~/.cache").expanduser())
 
 
 @cache

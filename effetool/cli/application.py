@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -106,9 +108,12 @@ def _usage(error: TyperException, arguments: list[str]) -> int:
     if option is not None and message.startswith("no such option"):
         message = f"no such option: {option}"
         if command and arguments.index(command) > next((i for i, a in enumerate(arguments) if a == option), 99):
-            fix = f"flags stand after the command: effe-tool {command} {option}"
+            words = [word for word in arguments if word not in (command, option)]
+            fix = f"flags stand after the command: {shlex.join(['effe-tool', command, *words, option])}"
         elif near:
             fix = f"did you mean {difflib.get_close_matches(option, near, 1, 0)[0]}?"
+    elif number := re.search(r"invalid value for (.+?): (?:('.*') is not)?.*valid (?:int|float)", message):
+        message = f"{number[1]} takes a number" + (f", not {number[2]}" if number[2] else "")
     elif command is None and word is not None:
         message = f"no such command: {word}"
         found = difflib.get_close_matches(word, COMMANDS, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as _json
 import re
+import shlex
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -89,6 +90,13 @@ def _words(words: list[str]) -> tuple[Path | None, str | None, str, list[Saved] 
         if rest:
             raise UsageError(f"{rest[0]!r} is too much behind a .http file", code="E001", fix="one file at a time")
         return path, None, "/", saved
+    if len(rest) == 2 and re.fullmatch("[A-Za-z-]+", rest[0]) and not _is_method(rest[0]):
+        meant = [*([str(path)] if path is not None else []), rest[0].upper(), rest[1]]
+        raise UsageError(
+            f"a method is written in capitals (RFC 9110, 9.1): {rest[0]}",
+            code="E001",
+            fix=shlex.join(["effe-tool", "invoke", *meant]),
+        )
     method = rest.pop(0) if rest and _is_method(rest[0]) else None
     target = rest.pop(0) if rest else "/"
     if rest or not target.startswith("/"):

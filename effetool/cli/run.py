@@ -17,22 +17,26 @@ command_settings = {
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="A .py file, a directory or a .pex.")],
+    path: Annotated[Path | None, typer.Argument(help="A .py file, a directory or a .pex.", show_default=False)] = None,
     flags: Annotated[
         list[str] | None, typer.Argument(help="Flags of the running effe, such as -port 8080.", show_default=False)
     ] = None,
 ) -> None:
     """Run an effe as it is in production, without a build."""
+    words = list(flags or [])
+    if path is not None and str(path).startswith("-"):  # effe-tool run -port 8080
+        words.insert(0, str(path))
+        path = None
     with reporting() as console:
-        if path.is_file() and path.suffix != ".py":
-            os.execv(path.resolve(), [str(path), *(flags or [])])
+        if path is not None and path.is_file() and path.suffix != ".py":
+            os.execv(path.resolve(), [str(path), *words])
         from ..project import find_one
         from .environment import environment_of
 
         project = find_one(path)
         _ = project.contract, project.conventions
         python = environment_of(project, console).python
-        os.execv(python, [python, "-m", "effetool.runtime", str(project.logic), *(flags or [])])
+        os.execv(python, [python, "-m", "effetool.runtime", str(project.logic), *words])
 
 
 run.command_settings = command_settings  # type: ignore[attr-defined]

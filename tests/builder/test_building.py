@@ -16,8 +16,10 @@ import pytest
 
 from effetool.artifact import Artifact, read_artifact
 from effetool.builder import Options, Step, build, build_many
+from effetool.builder.building import prepare
+from effetool.builder.options import quiet
 from effetool.builder.pythons import find_pythons
-from effetool.errors import BuildError
+from effetool.errors import BuildError, UsageError
 from effetool.project import find_all, find_one
 from tests.served import serve
 
@@ -288,6 +290,21 @@ def test_an_output_that_is_no_file_is_left_as_it_is(effe: Path, tmp_path: Path) 
             assert caught.value.code == "E136" and caught.value.fix
     assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode) and (tmp_path / "link").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "socket"]
+
+
+def test_a_cache_that_cannot_be_used_is_said(effe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each build takes seconds more, and nobody knows why."""
+    assert "E162" not in [one.code for one in prepare(find_one(effe), Options(), quiet).warnings]
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    warning = prepare(find_one(effe), Options(), quiet).warnings[-1]
+    assert (warning.code, warning.message.partition(" ")[0]) == ("E162", f"{tmp_path}/file/effe-tool")
+
+
+def test_a_platform_there_is_not_is_refused_without_dependencies_too(effe: Path) -> None:
+    with pytest.raises(UsageError, match="banana"):
+        prepare(find_one(effe), Options(platforms=("banana",)), quiet)
+    assert prepare(find_one(effe), Options(platforms=("linux-arm64",)), quiet)
 
 
 def test_what_was_built_never_goes_in_again(effe: Path, artifact: Artifact, tmp_path: Path) -> None:

@@ -67,6 +67,17 @@ error[E112]: INFO is not JSON: expecting ',' delimiter
   fix: put a `,` between members and a `:` after each key
 """,
     ),
+    "a key twice in an object inside": (
+        'INFO = {"name": "x", "version": "1", "more": [{"a": 1, "a": 2}]}\n',
+        """\
+error[E112]: INFO has the key "a" twice in one object
+ --> effe.py:1:56
+  |
+1 | INFO = {"name": "x", "version": "1", "more": [{"a": 1, "a": 2}]}
+  |                                                        ^
+  fix: delete one of the two
+""",
+    ),
     "no INFO": (
         RUN,
         """\
@@ -94,7 +105,7 @@ error[E111]: INFO is computed: it is read without running the module, so it take
   |
 2 | INFO = {"name": "x", "version": f"1.{N}"}
   |                                 ^
-  fix: write INFO as one dict literal or one JSON string, or build with --import-info (runs the module)
+  fix: write INFO as one dict literal or one JSON string; effe-tool build --import-info runs the module for it
 """,
     ),
     "under an if, with a tab before it": (
@@ -294,6 +305,31 @@ def test_no_effe(effe_tool, tmp_path: Path) -> None:
         "  fix: name the .py file or its directory\n",
         "error[E150]: no effe in empty\n  fix: effe-tool new hello\n",
     ]
+
+
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_a_number_longer_than_python_converts(quote: str, effe_tool, tmp_path: Path) -> None:
+    """In our words, not in CPython's."""
+    text = '{"name": "x", "version": "1", "long": ' + "9" * 5000 + "}"
+    (tmp_path / "effe.py").write_text(f"INFO = {quote}{text}{quote}\n")
+    told = effe_tool("info", "effe.py").stderr
+    assert "a number of more than 4300 digits\n" in told and "set_int_max_str_digits" not in told and "fix: " in told
+
+
+def test_here_is_no_place_worth_a_line(effe_tool, tmp_path: Path) -> None:
+    """The message names the directory: no `--> .` besides."""
+    (tmp_path / "empty").mkdir()
+    done = effe_tool("info", cwd=tmp_path / "empty")
+    assert done.stderr == f"error[E150]: no effe in {tmp_path / 'empty'}\n  fix: effe-tool new hello\n"
+
+
+def test_a_file_in_utf_16_is_told_how_to_mend_it(effe_tool, tmp_path: Path) -> None:
+    """No declaration in the first line can help: Python reads no source in it."""
+    text = 'INFO = {"name": "x", "version": "1"}\n'
+    (tmp_path / "wide.py").write_bytes(text.encode("utf-16"))
+    (tmp_path / "nul.py").write_bytes(text.encode() + b"\0")
+    assert "\n  fix: iconv -f UTF-16 -t UTF-8 wide.py > new.py\n" in effe_tool("info", "wide.py").stderr
+    assert "\n  fix: delete the NUL byte" in effe_tool("info", "nul.py").stderr
 
 
 def test_a_hostile_path_reaches_no_terminal(effe_tool) -> None:

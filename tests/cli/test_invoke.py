@@ -137,6 +137,7 @@ def test_a_built_file(echo, effe_tool, tmp_path):
     ("arguments", "words"),
     [
         ((".", "POST", "no-path"), "no path of a URL"),
+        ((".", "get", "/x"), "fix: effe-tool invoke . GET /x"),
         (("-H", "no field"), "no header field"),
         (("-d", "@none"), "cannot read none"),
         (("--url", "ftp://x"), "no URL of a server"),

@@ -23,6 +23,8 @@ USAGE = {
     ("new", "-Z"): "error[E001]: no such option: -Z\n  fix: effe-tool new --help\n",
     ("new", "a", "b", "c"): "error[E001]: more arguments than new takes: b c\n  fix: effe-tool new --help\n",
     ("-q", "info"): "error[E001]: no such option: -q\n  fix: flags stand after the command: effe-tool info -q\n",
+    ("-q", "new", "x"): "error[E001]: no such option: -q\n  fix: flags stand after the command: effe-tool new x -q\n",
+    ("build", "-j", "x"): "error[E001]: '--jobs' / '-j' takes a number, not 'x'\n  fix: effe-tool build --help\n",
     ("new", "--template"): "error[E001]: option '--template' requires an argument\n  fix: effe-tool new --help\n",
     ("deploy",): "error[E001]: missing command\n  fix: effe-tool deploy --help\n",
     ("deploy", "proxy"): "error[E001]: no such command: deploy proxy\n  fix: did you mean effe-tool deploy haproxy?\n",
@@ -47,6 +49,13 @@ def test_wrong_usage_as_json(arguments: tuple[str, ...], effe_tool) -> None:
     error = json.loads(done.stdout)["error"]
     assert sorted(error) == ["code", "column", "file", "fix", "line", "message"]
     assert error["code"] == "E001"
+
+
+def test_run_takes_the_effe_here(effe_tool, tmp_path: Path) -> None:
+    """No path means the working directory, before flags of the effe too."""
+    (tmp_path / "logic.py").write_text('INFO = {"name": "here"}\ndef run(context, error, response, request): ...\n')
+    done = effe_tool("run", "-info")
+    assert (done.returncode, done.stdout) == (0, '{"name": "here"}\n'), done.stderr
 
 
 def test_no_arguments_is_help_on_stderr(effe_tool) -> None:
@@ -282,7 +291,7 @@ def test_nohup_keeps_its_promise(environment: dict[str, str], tmp_path: Path) ->
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "def new(*given): os.kill(os.getpid(), signal.SIGHUP); sys.exit(7)\n"
         "scaffold.new = new\n"
-        "cli.main(['new', 'hello'])"
+        "sys.exit(cli.main(['new', 'hello']))"
     )
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, timeout=60)
     assert done.returncode == 7

@@ -90,7 +90,7 @@ def test_this_directory_and_one_file(effe_tool, tmp_path):
 def test_no_such_template(effe_tool, tmp_path):
     """E202 names the nearest."""
     made = effe_tool("new", "x", "-t", "helo")
-    assert made.returncode == 1 and "error[E202]" in made.stderr and "did you mean hello?" in made.stderr
+    assert made.returncode == 2 and "error[E202]" in made.stderr and "did you mean hello?" in made.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
@@ -183,7 +183,7 @@ def test_a_template_of_ones_own(effe_tool, tmp_path):
     )
     assert effe_tool("new", "a", "-t", "./mine").returncode == 0
     named = effe_tool("new", "b", "-t", "mine")
-    assert named.returncode == 1 and "fix: a directory is named by a path: -t ./mine" in named.stderr
+    assert named.returncode == 2 and "fix: a directory is named by a path: -t ./mine" in named.stderr
     source.write_text("\n{{ nmae }}\n")
     faulty = effe_tool("new", "b", "-t", "./mine", "--json")
     error = json.loads(faulty.stdout)["error"]
