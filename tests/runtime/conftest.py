@@ -14,11 +14,16 @@ import types
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from effetool.runtime.flags import Settings
 from effetool.runtime.log import Log
 from effetool.runtime.logic import fill_in
 from effetool.runtime.server import Server
+
+# A busy machine is slow, which is no finding.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[2]
 # What hides epoll from a server. `make selectors` runs all tests here so, as on macOS or BSD.
@@ -187,9 +192,9 @@ def inside():
     ends = []
 
     def start(run, **functions):
-        settings = functions.pop("settings", None) or Settings()
+        flags = functions.pop("settings", None) or Settings()
         reader, writer = os.pipe()
-        server = Server(settings, fill_in(types.SimpleNamespace(run=run, **functions)), Log("json", stream=writer), [])
+        server = Server(flags, fill_in(types.SimpleNamespace(run=run, **functions)), Log("json", stream=writer), [])
         thread = threading.Thread(target=server.serve)
         thread.start()
         ends.append((server, thread, reader, writer))

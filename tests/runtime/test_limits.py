@@ -70,7 +70,7 @@ def test_connections_beyond_their_limit_make_room(serve):
     """The ones that have done nothing for longest go; whoever comes is served."""
     running = serve(EFFE, "-max-connections", "5")
     crowd = []
-    for _ in range(20):
+    for _ in range(10):
         client = running.connect()
         client.settimeout(PATIENCE)
         client.sendall(head())
