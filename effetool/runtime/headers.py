@@ -15,6 +15,8 @@ _VALUE = re.compile(r"[\t -~\x80-\xff]*").fullmatch
 _RESERVED = frozenset(("transfer-encoding", "keep-alive", "upgrade", "trailer"))
 # What replaces the server's own line, or is part of how it frames the message.
 _FRAMED = frozenset(("connection", "content-length", "server", "date", "x-request-id"))
+# So many fields are found in the block as it came: a run that asks for one or two saves the splitting.
+FOUND = 2
 
 
 class Headers:
@@ -23,17 +25,40 @@ class Headers:
     `headers["Accept"]`, `.get` give the first value, `.get_all` every one. Values are str, decoded as latin-1.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_asked", "_block", "_fields", "_low")
 
-    _fields: list[tuple[str, str, str]]  # lower-cased name, name, value
+    _fields: list[tuple[str, str, str]] | None  # lower-cased name, name, value; None: not split yet
 
-    def __init__(self, fields: list[tuple[str, str, str]] | None = None) -> None:
-        self._fields = [] if fields is None else fields
+    def __init__(self, block: str, low: str) -> None:
+        # Valid field lines, from the CRLF before the first to the CRLF of the last; the same in lower case.
+        self._block = block
+        self._low = low
+        self._fields = None
+        self._asked = 0
+
+    def _split(self) -> list[tuple[str, str, str]]:
+        fields = self._fields
+        if fields is None:
+            self._fields = fields = []
+            for line in self._block.split("\r\n")[1:-1]:
+                name, _, value = line.partition(":")
+                fields.append((name.lower(), name, value.strip(" \t")))
+        return fields
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of the field, or the default."""
         key = name.lower()
-        for field in self._fields:
+        fields = self._fields
+        if fields is None:
+            if self._asked < FOUND:
+                self._asked += 1
+                place = self._low.find(f"\n{key}:")
+                if place < 0 or ":" in key:
+                    return default
+                start = place + len(key) + 2
+                return self._block[start : self._block.index("\r", start)].strip(" \t")
+            fields = self._split()
+        for field in fields:
             if field[0] == key:
                 return field[2]
         return default
@@ -41,7 +66,7 @@ class Headers:
     def get_all(self, name: str) -> list[str]:
         """Return every value of the field, in the order they came."""
         key = name.lower()
-        return [field[2] for field in self._fields if field[0] == key]
+        return [field[2] for field in self._split() if field[0] == key]
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -56,19 +81,19 @@ class Headers:
         return iter(self.keys())
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self._split())
 
     def keys(self) -> list[str]:
         """Return the names as they were sent; a repeated field is named each time."""
-        return [field[1] for field in self._fields]
+        return [field[1] for field in self._split()]
 
     def values(self) -> list[str]:
         """Return the values, in the order of `keys`."""
-        return [field[2] for field in self._fields]
+        return [field[2] for field in self._split()]
 
     def items(self) -> list[tuple[str, str]]:
         """Return (name, value) for each field line."""
-        return [(field[1], field[2]) for field in self._fields]
+        return [(field[1], field[2]) for field in self._split()]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.items()!r})"
@@ -83,6 +108,7 @@ class ResponseHeaders(Headers):
 
     __slots__ = ("_framed", "_kind", "sent")
 
+    _fields: list[tuple[str, str, str]]
     _kind: bool  # Content-Type was set
     _framed: bool  # a field was set that the server has a say in
     sent: bool

@@ -70,16 +70,11 @@ class Request(Head):
     def headers(self) -> Headers:
         """The header fields."""
         if self._headers is None:
-            fields = []
-            for line in self._block.split("\r\n")[1:-1]:
-                name, _, value = line.partition(":")
-                fields.append((name.lower(), name, value.strip(" \t")))
-            if self.target[0] != "/":
-                split = split_absolute(self.target)
-                if split:  # RFC 9112 3.2.2: its authority replaces Host
-                    fields = [field for field in fields if field[0] != "host"]
-                    fields.insert(0, ("host", "Host", split[0]))
-            self._headers = Headers(fields)
+            self._headers = headers = Headers(self._block, self._low)
+            split = None if self.target[0] == "/" else split_absolute(self.target)
+            if split:  # RFC 9112 3.2.2: its authority replaces Host
+                fields = [field for field in headers._split() if field[0] != "host"]
+                headers._fields = [("host", "Host", split[0]), *fields]
         return self._headers
 
     @property

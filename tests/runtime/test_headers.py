@@ -9,7 +9,8 @@ from effetool.runtime.headers import Headers, ResponseHeaders
 
 def test_a_requests_fields():
     """A mapping in the names' first case, with every line of a repeated field."""
-    headers = Headers([("a", "A", "1"), ("b", "b", "2"), ("a", "a", "3")])
+    block = "\r\nA: 1\r\nb:2\r\na: 3 \r\n"
+    headers = Headers(block, block.lower())
     assert (headers["a"], headers.get("B"), headers.get("c", "x"), headers.get_all("A")) == ("1", "2", "x", ["1", "3"])
     assert (list(headers), headers.values(), len(headers), "A" in headers, 1 in headers) == (
         ["A", "b", "a"], ["1", "2", "3"], 3, True, False,
@@ -99,3 +100,17 @@ def test_whatever_is_taken_is_one_line(name, value):
     ((name, value),) = headers.items()
     line = f"{name}: {value}".encode("latin-1")
     assert line.count(b":") >= 1 and not any(octet < 32 and octet != 9 for octet in line)
+
+
+LINE = st.tuples(st.sampled_from(["A", "a", "B", "Host", "x-y"]), st.sampled_from(["", "1", " a: b ", "\t\xe9", "B:"]))
+BLOCKS = st.lists(LINE, max_size=5)
+
+
+@given(BLOCKS, st.sampled_from(["A", "b", "HOST", "c", "", "a: b", "host: 1", "A\r\nB", "1"]))
+def test_a_field_is_found_in_the_block_as_among_the_split_ones(lines, name):
+    """The first two answers and the later ones are the same; a name that is none finds nothing."""
+    block = "\r\n" + "".join(f"{field}:{value}\r\n" for field, value in lines)
+    headers = Headers(block, block.lower())
+    every = headers.get_all(name)
+    fresh = Headers(block, block.lower())
+    assert [fresh.get(name) for _ in range(3)] == [every[0] if every else None] * 3
