@@ -12,23 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import Console, plain, time_text
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .options import EnvFile, Json, Quiet, Source, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
     from ..develop.said import Said
 
 
 def dev(
-    path: Annotated[Path | None, typer.Argument(help="A .py file or a directory.", show_default=False)] = None,
+    path: Source = None,
     port: Annotated[
         int | None,
         typer.Option("--port", "-p", "-port", min=0, max=65535, help="[default: 8080, or the next free one]"),
     ] = None,
     host: Annotated[str, typer.Option("--host", "-host", help="The address to listen on.")] = "127.0.0.1",
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    env_file: Annotated[
-        Path | None, typer.Option("--env-file", help="Its variables and secrets, NAME=value.", show_default=False)
-    ] = None,
+    env_file: EnvFile = None,
     debugpy: Annotated[
         int | None,
         typer.Option("--debugpy", min=1, max=65535, help="The port an editor's debugger attaches to."),

@@ -14,7 +14,7 @@ import typer
 
 from ..console import Console, plain, size_text
 from ..errors import UsageError
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .options import EnvFile, Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
     from ..develop.httpfile import Saved
@@ -39,9 +39,7 @@ def invoke(
         str | None, typer.Option("--url", help="Ask this server instead of starting the effe.", show_default=False)
     ] = None,
     fail: Annotated[bool, typer.Option("--fail", help="Exit 1 when the status is 400 or more.")] = False,
-    env_file: Annotated[
-        Path | None, typer.Option("--env-file", help="Its variables and secrets, NAME=value.", show_default=False)
-    ] = None,
+    env_file: EnvFile = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     json: Json = False,

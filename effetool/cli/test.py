@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .options import Json, Quiet, Source, Traceback, Verbose, reporting
 
 
 def test(
-    path: Annotated[Path | None, typer.Argument(help="A .py file or a directory.", show_default=False)] = None,
+    path: Source = None,
     arguments: Annotated[
         list[str] | None, typer.Argument(help="After `--`: arguments of pytest, such as -k name.", show_default=False)
     ] = None,
