@@ -190,7 +190,7 @@ CODES: dict[str, Entry] = {
     ),
     "E152": Entry(
         "no tests",
-        "pytest found no test of this effe: they are functions test_… in tests/test_logic.py, or for a single file hello.py in "
+        "pytest found no test of this effe, or none that the words after `--` choose: they are functions test_… in tests/test_logic.py, or for a single file hello.py in "
         "test_hello.py beside it or in tests/.",
     ),
     "E153": Entry(

@@ -28,7 +28,7 @@ def test(
     The tests run by pytest from the effe's directory, and use effetool.testing.
     """
     with reporting(quiet, verbose, json, traceback) as console:
-        from ..errors import UsageError
+        from ..errors import EffeToolError, UsageError
         from ..project import find_all
         from ..testing.session import run_tests
         from .environment import environment_of
@@ -42,12 +42,31 @@ def test(
             raise UsageError("--pex takes one effe", code="E151", fix=f"name one: {projects[0].path}")
         if pex is not None and not pex.is_file():
             raise UsageError(f"no such file: {pex}", code="E001", fix="effe-tool build")
-        failed = False
+        several = len(projects) > 1
+        extra = ["-q"] if quiet else ["-v"] if verbose else []
+        documents: list[dict[str, object]] = []
+        failed: list[str] = []
         for project in projects:
-            if len(projects) > 1:
+            if several:
                 console.write(str(project.path))
-            where = environment_of(project, console, ["pytest>=7"])
-            extra = ["-q"] if quiet else ["-v"] if verbose else []
-            failed |= bool(run_tests(project, where.python, own=where.own, pex=pex, arguments=[*extra, *words]))
+            try:
+                where = environment_of(project, console, ["pytest>=7"])
+                tested = run_tests(
+                    project, where.python, own=where.own, pex=pex, arguments=[*extra, *words], aside=console.json
+                )
+            except EffeToolError as error:
+                if not several:
+                    raise
+                if not console.json:
+                    console.error(error, about=str(project.path))
+                documents.append({"path": str(project.path), "passed": False, "error": error.as_dict()})
+            else:
+                documents.append({"path": str(project.path), "passed": tested.code == 0, **tested.counts})
+            if not documents[-1]["passed"]:
+                failed.append(str(project.path))
+        console.document({"effes": documents})
+        if several:
+            told = f"{len(failed)} failed: {', '.join(failed)}" if failed else "all passed"
+            console.write(f"{len(projects)} effes, {told}")
         if failed:
             raise typer.Exit(1)

@@ -78,6 +78,13 @@ def test_every_effe_of_a_directory(hello, effe_tool, tmp_path):
     (tmp_path / "test_other.py").write_text("def test_it(effe):\n    assert effe.get('/').text == 'hello'\n")
     done = effe_tool("test")
     assert done.returncode == 1 and "2 passed" in done.stdout and "1 failed" in done.stdout
+    assert done.stderr.endswith("2 effes, 1 failed: other.py\n")
+    (tmp_path / "test_other.py").unlink()
+    done = effe_tool("test", "--json")
+    hello_s, other_s = json.loads(done.stdout)["effes"]
+    assert hello_s == {"path": "hello", "passed": True, "tests": 2, "failures": 0, "errors": 0, "skipped": 0}
+    assert (done.returncode, other_s["passed"], other_s["error"]["code"]) == (1, False, "E152")
+    assert "2 passed" in done.stderr and "generated xml" not in effe_tool("test", "hello").stdout
     done = effe_tool("test", "--pex", "nope.pex", "--json")
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "E151")
 
@@ -86,6 +93,9 @@ def test_what_is_not_there(hello, effe_tool):
     """No such file, no tests: said with what to do."""
     done = effe_tool("test", "hello", "--pex", "nope.pex")
     assert done.returncode == 2 and "no such file: nope.pex" in done.stderr and "fix: effe-tool build" in done.stderr
+    done = effe_tool("test", "hello", "--", "-k", "nothing")
+    assert done.returncode == 1 and "error[E152]: no test of hello fits -k nothing\n" in done.stderr
+    assert "fix: effe-tool test hello -- --collect-only -q" in done.stderr
     (hello / "tests" / "test_logic.py").unlink()
     done = effe_tool("test", "hello")
     assert done.returncode == 1 and "error[E152]" in done.stderr and "hello/tests/test_logic.py" in done.stderr
