@@ -105,7 +105,7 @@ def test_silent_connections_starve_nobody(target):
 
 
 def test_a_flood_of_connections_starves_nobody(target):
-    """Thousands that come and go, half of them by a reset, with and without a request."""
+    """A thousand that come and go, half of them by a reset, with and without a request."""
     before = target.memory()
     stop = threading.Event()
     made = [0] * 4
@@ -127,7 +127,7 @@ def test_a_flood_of_connections_starves_nobody(target):
         thread.start()
     deadline = time.monotonic() + PATIENCE
     served = 0
-    while sum(made) < 2000 or served < 50:
+    while sum(made) < 1000 or served < 10:
         assert target.get() == (200, "hello")
         served += 1
         assert time.monotonic() < deadline
