@@ -26,6 +26,7 @@ $(VENV)/.tool: pyproject.toml
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "error: $(PYTHON) cannot make an environment: it has no venv module" >&2; \
 		echo "  fix: apt-get install python3-venv, then make $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "installing effe-tool into $(VENV): half a minute, the first time only" >&2
 	@[ -x "$(BIN)/python" ] || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@

@@ -44,6 +44,7 @@ def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[l
     """
     architecture = ARCHITECTURES.get(platform.architecture, platform.architecture)
     with _private_apt(architecture) as apt:
+        progress("update", "the lists of this machine's Debian packages")
         apt("apt-get", "update")
         records = _closure(apt)
         python = _python(records)
@@ -52,6 +53,7 @@ def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[l
             "apt-get", "download", *(f"{name}:{records[name]['Architecture']}" for name in records), fetch=True
         )
         files = {path.name.partition("_")[0]: path for path in Path(folder).glob("*.deb")}
+        progress("unpack", f"{len(files)} packages")
         with ThreadPoolExecutor(4) as pool:
             packages = list(pool.map(lambda name: _unpack(records[name], files[name]), sorted(records)))
     return packages, python

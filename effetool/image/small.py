@@ -70,6 +70,7 @@ def make_base(store: Store, platform: Platform, progress: Progress) -> Manifest:
         raise ImageError(
             f"the archive is not what was expected: {error}", code="E408", fix="give --base a reference"
         ) from error
+    progress("compile", f"the library of Python {dotted(version)}, for a start that reads less", 0.0)
     layer = write_layer(
         store,
         entries,
