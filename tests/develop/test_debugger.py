@@ -121,7 +121,7 @@ def test_an_editor_attaches_and_again_after_a_save(tmp_path):
             value, answer = stopped_at(editor, running, logic, 4)
             assert (value, answer) == (repr(word), (200, word))
             editor.close()
-        assert running.stop() == 0
+        assert running.stop() == 130
     finally:
         running.kill()
 
@@ -148,7 +148,7 @@ def test_ctrl_c_with_an_editor_attached(tmp_path):
         editor = Editor({"connect": {"host": "127.0.0.1", "port": port}}, port)
         editor.begin(tmp_path / "logic.py", 4)
         running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(PATIENCE) == 0
+        assert running.process.wait(PATIENCE) == 130
         editor.close()
         until(lambda: owner(port) is None)
     finally:
