@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -156,16 +157,17 @@ def haproxy() -> str:
 
 
 @pytest.fixture
-def proxy(tmp_path: Path, haproxy: str) -> Iterator[Callable[..., Proxy]]:
+def proxy(haproxy: str) -> Iterator[Callable[..., Proxy]]:
     """Start HAProxy with what `deploy haproxy` writes and wait until it has seen every server."""
     running: list[subprocess.Popen[bytes]] = []
     numbers = itertools.count()
+    short = Path(tempfile.mkdtemp(prefix="effe-"))  # a socket's path ends at 108 bytes
 
     def start(
         effes: Sequence[Effe], instances: Sequence[Instance | str], *, maps: bool = True, checked: bool = True,
         **front: object,
     ) -> Proxy:  # fmt: skip
-        folder = tmp_path / f"haproxy{next(numbers)}"
+        folder = short / f"haproxy{next(numbers)}"
         port = free_port()
         servers = servers_of(effes, instances)
         given = {"bind": f"127.0.0.1:{port}", "socket": str(folder / "admin.sock"), **front}
@@ -192,6 +194,7 @@ def proxy(tmp_path: Path, haproxy: str) -> Iterator[Callable[..., Proxy]]:
     for process in running:
         process.terminate()
         process.wait(PATIENCE)
+    shutil.rmtree(short)
 
 
 def servers_of(effes: Sequence[Effe], instances: Sequence[Instance | str]) -> dict[str, list[Server]]:

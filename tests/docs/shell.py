@@ -166,7 +166,11 @@ class Shell:
             self._serve(command, varies, status)
             return
         output = self._output()
-        got = self._ask(f'{{ {self._ported(command.text)}\n}} >{output} 2>&1 </dev/null; echo $? "$PWD" >&{self._say}')
+        # bash tells of an ended job when it next looks, which may be in the midst of another command.
+        ended = re.fullmatch(r"kill (%\d+)", command.text)
+        then = f"; ended=$?; {{ wait {ended[1]}; }} 2>/dev/null; (exit $ended)" if ended else ""
+        whole = f"{{ {self._ported(command.text)}\n}} >{output} 2>&1 </dev/null{then}"
+        got = self._ask(f'{whole}; echo $? "$PWD" >&{self._say}')
         text = output.read_text(errors="replace")
         if got != status:
             raise self._failure(command, f"exit status {got}, not {status}", text)
