@@ -18,6 +18,8 @@ _NETWORK = re.compile(
     r"Failed to fetch|dns error|Connection|timed out|certificate|network connectivity|40[13] |offline",
     re.IGNORECASE,
 )
+# What a direct reference points to is no distribution; uv's word, then pip's.
+_NO_FILE = re.compile(r"to end in a supported file extension|Cannot detect archive format|Cannot unpack file")
 _WHEELS = re.compile(r"no (usable |compatible )?wheels|no wheels with a matching|building from source is disabled")
 
 
@@ -30,6 +32,8 @@ def explain(refusal: Unresolved, declaration: Declaration, target: Target) -> De
     name = _blamed(last, [requirement.name for requirement in declaration.requirements])
     place = declaration.place(name) if name else None
     whole = "\n".join(refusal.lines)
+    # Our own requirements file says nothing to anybody.
+    notes = tuple(line for line in refusal.lines if "requirements.in`" not in line)
     if _WHEELS.search(whole):
         without = re.search(r"(?:versions of|`|for) ?([A-Za-z0-9][\w.-]*)`? (?:\(v[^)]*\) )?ha(?:ve|s) no", whole)
         culprit = name or (normalise(without[1]) if without else "a dependency")
@@ -38,12 +42,12 @@ def explain(refusal: Unresolved, declaration: Declaration, target: Target) -> De
             code="E143",
             place=place or declaration.place(culprit),
             fix="leave that target out, take another version, or build on such a machine",
-            notes=refusal.lines,
+            notes=notes,
         )
     listed = re.search(r"\(from versions: .*?((?:[^,()]+, )?[^,()]+)\)", last)
     shown = last.replace(listed[0], f"(newest: {listed[1].strip()})") if listed and "," in listed[0] else last
     return DependencyError(
-        f"{refusal.resolver}: {shown}", code="E140", place=place, fix=_fix(name, last, whole), notes=refusal.lines
+        f"{refusal.resolver}: {shown}", code="E140", place=place, fix=_fix(name, last, whole), notes=notes
     )
 
 
@@ -75,6 +79,8 @@ def _blamed(text: str, names: Iterable[str]) -> str | None:
 
 
 def _fix(name: str | None, last: str, whole: str) -> str:
+    if _NO_FILE.search(whole):
+        return "let the URL end in a wheel or a source archive: x @ file:///…/x-1.0-py3-none-any.whl"
     if _MISSING.search(last):
         meant = near(name) if name else None
         return (

@@ -48,6 +48,16 @@ def test_both_resolvers_give_one_lock(shelf: Shelf, tmp_path: Path) -> None:
     assert "127.0.0.1" not in locks[0] and "beta-1.0" in locks[0]
 
 
+@BOTH
+def test_an_url_of_no_distribution(shelf: Shelf, tmp_path: Path, resolver: str) -> None:
+    """No version is to blame, and our own files are not named."""
+    (tmp_path / "passwd").write_text("root")
+    with pytest.raises(DependencyError) as caught:
+        resolve(make_effe(tmp_path / "effe", f"x @ file://{tmp_path}/passwd"), Wishes(), resolver=resolver)
+    assert caught.value.code == "E140" and "wheel or a source archive" in (caught.value.fix or "")
+    assert not any("requirements.in" in note for note in caught.value.notes)
+
+
 def test_nothing_declared_needs_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No dependencies: no resolver is looked for."""
     monkeypatch.setattr(resolvers, "find_uv", lambda: None)
