@@ -121,7 +121,7 @@ def test_a_broken_save_is_served_as_its_error(dev, tmp_path):
         ("def init():\n    1 / 0", "E306", "init: ZeroDivisionError: division by zero", 6, "    1 / 0"),
         ("import sys\nsys.exit(3)", "E305", "SystemExit: 3", 6, "sys.exit(3)"),
         ("import os\nos._exit(3)", "E309", "the effe's process ended while it was loaded: exit status 3", None, None),
-        ("run = 5", "E122", "run is no function", None, None),
+        ("run = 5", "E122", "run is 5, not a function", 5, "run = 5"),
     ],
 )
 def test_each_way_of_being_broken(dev, tmp_path, source, code, message, line, text):
