@@ -89,6 +89,7 @@ class Bench:
         self.root = root
         self.environment = podman_environment(root)
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.bases: dict[str, tuple[str, int]] = {}
 
     def run(self, *words: str | Path, cwd: Path | None = None) -> str:
         done = subprocess.run(words, cwd=cwd or self.root, env=self.environment, capture_output=True, text=True)
@@ -127,9 +128,10 @@ def base(bench: Bench, name: str) -> tuple[str, int]:
         CACHE.mkdir(parents=True, exist_ok=True)
         print(f"making a base of the kind of {name}", file=sys.stderr)
         (slim if name == "slim" else distroless)(bench, tar)
-    tag = f"localhost/{name}:1"
-    bench.run("podman", "import", "--quiet", tar, tag)
-    return tag, zipped(tar)
+    if name not in bench.bases:
+        bench.run("podman", "import", "--quiet", tar, f"localhost/{name}:1")
+        bench.bases[name] = f"localhost/{name}:1", zipped(tar)
+    return bench.bases[name]
 
 
 def slim(bench: Bench, tar: Path) -> None:
