@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ SCHEMES = ("https", "ssh", "file")
 REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. /-]*")
 PATIENCE = 120.0  # seconds for all that git does
+SILENCE = 60  # seconds without a byte
 PACK = 64 * 1024 * 1024  # bytes of one file that git writes
 LISTING = 4 * 1024 * 1024  # bytes of the list of a repository's files
 
@@ -108,7 +109,9 @@ class Git:
             "GIT_NAMESPACE",
         )
         self._environ = {key: value for key, value in os.environ.items() if key not in local}
-        self._environ |= {"GIT_ALLOW_PROTOCOL": ":".join(SCHEMES), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        self._environ |= {"GIT_ALLOW_PROTOCOL": ":".join(SCHEMES), "LC_ALL": "C"}
+        # Nobody is asked for a password, in a terminal or a window; what a credential helper knows is used.
+        self._environ |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GCM_INTERACTIVE": "never"}
         self._environ.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
 
     def run(self, *words: str, stdin: bytes = b"", most: int = LISTING) -> bytes:
@@ -117,7 +120,11 @@ class Git:
         Raises:
             subprocess.CalledProcessError: git failed, or took too long.
         """
-        settings = ("core.hooksPath=/dev/null", "fetch.unpackLimit=1", "gc.auto=0", "core.bigFileThreshold=1m")
+        # The last two: a helper of git that waits for a silent server ends by itself, and is not left behind.
+        settings = (
+            *("core.hooksPath=/dev/null", "fetch.unpackLimit=1", "gc.auto=0", "core.bigFileThreshold=1m"),
+            *("http.lowSpeedLimit=1", f"http.lowSpeedTime={SILENCE}"),
+        )
         command = ["git", *(word for setting in settings for word in ("-c", setting)), *words]
         with tempfile.TemporaryFile() as answer, _bounded():
             try:
@@ -198,11 +205,13 @@ def _faulty(message: str, path: str) -> ScaffoldError:
 
 
 def _refused(reference: Reference, error: subprocess.CalledProcessError) -> ScaffoldError:
-    lines = [line for line in error.stderr.decode(errors="replace").splitlines() if line.strip()]
-    notes: Sequence[str] = [line.replace(reference.url, reference.shown) for line in lines[:3]]
+    text = error.stderr.decode(errors="replace").replace(reference.url, reference.shown)
+    lines = [line for line in text.splitlines() if line.strip()]
+    fix = f"git ls-remote {reference.shown} shows what there is"
+    if "could not read Username" in text or "could not read Password" in text or "Authentication failed" in text:
+        fix = f"have git know the password (gitcredentials(7)): git ls-remote {reference.shown} must ask nothing"
+    elif "certificate" in text:
+        fix = "GIT_SSL_CAINFO=FILE names the authority that signed it, where you trust that"
     return ScaffoldError(
-        f"cannot fetch {reference.shown} {reference.ref}",
-        code="E206",
-        notes=tuple(notes),
-        fix=f"git ls-remote {reference.shown} shows what there is",
+        f"cannot fetch {reference.shown} {reference.ref}", code="E206", notes=tuple(lines[:3]), fix=fix
     )

@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 _ID = re.compile(r"x-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").match
 
 
+_INFINITE = float("inf")
 _decoder: Any = None  # a json.JSONDecoder, made when first needed
 
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if -_INFINITE < value < _INFINITE:
+        return value
+    raise ValueError("a number is too large")  # RFC 8259 6: a reader may set limits; infinity could not be answered
 
 
 class Request(Head):
@@ -89,14 +97,17 @@ class Request(Head):
         return self._body
 
     def json(self) -> Any:
-        """Return the body as JSON (RFC 8259: no NaN); what is none answers 400 by itself (HTTPError)."""
+        """Return the body as JSON (RFC 8259: no NaN, and no number like 1e999 that a float cannot hold).
+
+        What is none answers 400 by itself (HTTPError).
+        """
         global _decoder
         from json import JSONDecoder, detect_encoding
 
         body = self.body.read()
         try:
             if _decoder is None:
-                _decoder = JSONDecoder(parse_constant=_no_number)
+                _decoder = JSONDecoder(parse_constant=_no_number, parse_float=_finite)
             return _decoder.decode(body.decode(detect_encoding(body), "surrogatepass"))
         except (ValueError, RecursionError):
             raise HTTPError(400, "the body is not JSON") from None

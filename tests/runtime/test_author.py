@@ -65,13 +65,15 @@ def test_a_status_that_is_none_is_refused_where_it_is_written(status):
 
 
 def test_what_a_client_can_send_comes_back_whole_or_replaced(serve):
-    """Lone surrogates and bytes that are no UTF-8 make no crash; NaN is no JSON, in neither direction."""
+    """Lone surrogates and bytes that are no UTF-8 make no crash; NaN and infinity are no JSON, in neither direction."""
     running = serve(ANSWERS)
     assert running.get("/echo", method="POST", body='{"a":"\\ud800"}') == (200, '{"a":"\\ud800"}')
     assert running.get("/unit", method="POST", body='{"unit":"\\ud800"}') == (400, "no such unit: \ufffd\n")
     assert running.get("/write", method="POST", body='"a\\udfffb"') == (200, "a\ufffdb")
     assert running.get("/%ff") == (200, "/\ufffd")
-    assert running.get("/echo", method="POST", body="[NaN]")[0] == 400
+    for body in ("[NaN]", "1e999", "[-1e999]", "9" * 400 + ".0", "9" * 5000):
+        assert running.get("/echo", method="POST", body=body)[0] == 400, body
+    assert running.get("/echo", method="POST", body="[1e308,-0.5]") == (200, "[1e+308,-0.5]")
     with running.connect() as connection:
         connection.sendall(GET % b"/\xff")
         assert connection.recv(65536).endswith(b"/\xef\xbf\xbd")
