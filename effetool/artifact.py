@@ -12,7 +12,7 @@ from pathlib import Path
 from .errors import BuildError, EffeToolError, Place
 from .info import Info, parse_info
 
-__all__ = ["BUILD_RECORD", "Artifact", "check_replaceable", "compiled_for", "read_artifact", "read_file"]
+__all__ = ["BUILD_RECORD", "Artifact", "Scie", "check_replaceable", "compiled_for", "read_artifact", "read_file"]
 
 # The artefact's own record: what it was made from and by which versions. Written by the builder, read here.
 BUILD_RECORD = "__effe__/build.json"
@@ -24,6 +24,27 @@ KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+@dataclass(frozen=True)
+class Scie:
+    """A native executable of an artefact, with its interpreter.
+
+    Attributes:
+        path: the file.
+        platform: what it runs on, as `--platform` names it.
+        python: the CPython inside, such as "3.11".
+        digest: SHA-256 of the file, hexadecimal.
+        size: its bytes.
+        fresh: whether it was there already, made from the same artefact.
+    """
+
+    path: Path
+    platform: str
+    python: str
+    digest: str
+    size: int
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,7 @@ class Artifact:
         fresh: whether it was there already, made from the same inputs.
         start: seconds that `-info` took when it was verified, None when it was not run.
         warnings: what did not stop the build and should be known.
+        scies: the executables made of it, one for each platform; none unless they were asked for.
     """
 
     path: Path
@@ -49,6 +71,7 @@ class Artifact:
     fresh: bool = False
     start: float | None = None
     warnings: tuple[EffeToolError, ...] = ()
+    scies: tuple[Scie, ...] = ()
 
     @property
     def name(self) -> str:

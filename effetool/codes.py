@@ -179,6 +179,13 @@ CODES: dict[str, Entry] = {
         "requires-python in the script block admits none of the Pythons on PATH. `dev`, `test`, `run` and `invoke` take the one "
         "effe-tool runs on where it fits, else the newest python3.N that does.",
     ),
+    "E147": Entry(
+        "no executable with its interpreter",
+        "--scie has pex make an executable of a .pex: `science`, of a version that this pex accepts, joins a launcher, a CPython of "
+        "python-build-standalone and the .pex. Launcher and CPython come from the network, or from a mirror that `science download` has "
+        "filled and --scie-assets names; `science` itself from PATH, from that directory, or from the network. One of them could not be "
+        "had, or the flags contradict each other. The .pex is there, whole; an executable that was there before is untouched.",
+    ),
     "E150": Entry(
         "no effe here",
         "An effe is a .py file with INFO and run, or a directory with logic.py; any other directory is searched for them. Without a "

@@ -19,7 +19,7 @@ from pathlib import Path
 from ..errors import BuildError
 from .cache import Cache
 
-__all__ = ["ENTRY_POINT", "make_base", "pex_version"]
+__all__ = ["ENTRY_POINT", "make_base", "pex_environment", "pex_version"]
 
 ENTRY_POINT = "effetool.runtime.__main__:main"
 SHEBANG = "#!/usr/bin/env python3"
@@ -80,7 +80,7 @@ def _run_pex(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequenc
             for wheel in wheels:
                 (shelf / wheel.name).symlink_to(wheel.resolve())
             command += ["--intransitive", "--no-index", "--pre-resolved-dists", str(shelf), *requirements]
-        environment = _environment(cache)
+        environment = pex_environment(cache)
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder,
@@ -101,7 +101,7 @@ def _run_pex(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequenc
         return out.read_bytes()
 
 
-def _environment(cache: Cache, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def pex_environment(cache: Cache, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for pex: no variable of a user's shell may change what it makes."""
     environ = os.environ if environ is None else environ
     kept = {

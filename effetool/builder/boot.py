@@ -19,7 +19,7 @@ from functools import lru_cache
 from ..errors import DependencyError
 from .versions import Specifiers, Version
 
-__all__ = ["HEADER_SIZE", "Interval", "header", "minors", "section", "versions"]
+__all__ = ["HEADER_SIZE", "Interval", "header", "minors", "program", "section", "versions"]
 
 # Room for the header: its length must not depend on the offsets it names.
 HEADER_SIZE = 4096
@@ -73,6 +73,12 @@ done
 echo "$0 needs {needs}, and no Python is on PATH ($PATH)" >&2
 exit 1
 """
+# The same for a launcher that has the interpreter and names itself in a second argument. No braces: those are its own.
+PROGRAM = (
+    "import sys,marshal as m,_frozen_importlib_external as e;s=sys.argv.pop(2);f=open(sys.argv[1],'rb');"
+    "f.seek({offset});d=f.read({size});f.seek({source_offset});"
+    "exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),dict(__name__='effe',data=d,launcher=s))"
+)
 
 Interval = tuple[tuple[int, int, int], tuple[int, int, int]]
 
@@ -158,6 +164,19 @@ def header(
     if gap < 0:
         raise ValueError(f"the header has {len(text)} bytes")
     return text + b"#" + b"." * gap + b"\n"
+
+
+def program(header: bytes, minor: int) -> str:
+    """Return what `python3.minor -c` runs to start the .pex that begins with `header`, when a launcher calls it.
+
+    Its arguments are the .pex, the launcher, and those of the effe.
+    """
+    text = header.decode()
+    sections = {int(m[1]): (m[2], m[3]) for m in re.finditer(r"^  (\d+)\) o=(\d+) n=(\d+) ;;$", text, re.MULTILINE)}
+    source = re.search(r"^  o=(\d+) n=(\d+)$", text, re.MULTILINE)
+    assert source is not None, "it is what `header` writes"
+    offset, size = sections.get(minor, source.groups())
+    return PROGRAM.format(offset=offset, size=size, source_offset=source[1], source_size=source[2])
 
 
 def _comment(text: str) -> str:

@@ -28,7 +28,7 @@ def build(
     Raises:
         SourceError, InfoError, ContractError: the effe is not in order.
         DependencyError: what it needs cannot be had.
-        BuildError: E131–E139.
+        BuildError: E131–E139, E147.
     """
     options = options or Options()
     cache = Cache(cache_folder())
@@ -44,7 +44,12 @@ def finish(prepared: Prepared, options: Options, progress: Progress, cache: Cach
             from .making import check_budgets
 
             check_budgets(artifact.path, artifact.size, options)
-        return artifact
-    from .making import make  # subprocess, zip and pex: not for an artefact that is there
+    else:
+        from .making import make  # subprocess, zip and pex: not for an artefact that is there
 
-    return make(prepared, options, clock, cache)
+        artifact = make(prepared, options, clock, cache)
+    if options.scie is None:
+        return artifact
+    from .scie import add_interpreter
+
+    return add_interpreter(prepared, artifact, options, clock, cache)

@@ -159,6 +159,10 @@ def boot(section: bytes) -> None:
     """Start the effe in this process."""
     called = sys.argv[1]
     del sys.argv[0]
+    # Set where an executable holds this file and an interpreter: it is what was called, and is called again.
+    launcher = globals().get("launcher")
+    if launcher:
+        sys.argv[0] = launcher
     path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
     if sys.path[:1] == [""]:  # -c puts the working directory first when Python is not isolated
         del sys.path[0]
@@ -181,7 +185,7 @@ def boot(section: bytes) -> None:
     os.environ["PEX"] = path
     try:
         with open("/proc/self/comm", "w", encoding="utf-8", errors="surrogateescape") as comm:
-            comm.write(path.rpartition("/")[2])
+            comm.write((launcher or path).rpartition("/")[2])
     except OSError:  # not Linux, or /proc is not mounted
         pass
     import builtins

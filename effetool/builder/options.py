@@ -18,6 +18,9 @@ class Options:
         dirout: the folder to write to; None writes beside the working directory's effe, or to `out/` for a directory.
         python: a version specifier that replaces `requires-python`, such as `>=3.9`.
         platforms: targets other than this machine, such as `linux-aarch64`.
+        scie: `eager` or `lazy`: make an executable too, with its interpreter inside or fetched by its first start.
+        scie_assets: where its parts are taken from: a directory or URL filled by `science download`, None for their
+            releases on the network.
         lock: write the resolution to pylock.toml.
         locked: refuse a resolution that differs from the lock.
         offline: use no network.
@@ -37,6 +40,8 @@ class Options:
     dirout: Path | None = None
     python: str | None = None
     platforms: tuple[str, ...] = ()
+    scie: str | None = None
+    scie_assets: str | None = None
     lock: bool = False
     locked: bool = False
     offline: bool = False
@@ -56,7 +61,7 @@ class Step:
     """One thing that a build did.
 
     Attributes:
-        stage: check, resolve, base, bundle, verify, built or fresh.
+        stage: check, resolve, base, bundle, verify, built, scie or fresh.
         subject: what it was done to.
         detail: what came of it.
         seconds: how long it took.

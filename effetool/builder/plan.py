@@ -7,7 +7,7 @@ to. A one-file effe is that file and nothing else. Left out:
 - `__pycache__`, `tests`, `build`, `dist`, `out`, `node_modules`, `*.egg-info`, directories with `pyvenv.cfg`, and
   directories that are other effes (they have a `logic.py` of their own)
 - `*.pyc`, `*.pyo`, `*~`, `test_*.py`, `*_test.py`, `conftest.py`
-- what the tool makes: `*.pex`, `*.oci.tar`, and both by their content under any other name
+- what the tool makes: `*.pex`, `*.oci.tar`, both by their content under any other name, executables of `--scie`
 - private keys: `*.key`, `*.p12`, `*.pfx`, and a `*.pem` that holds one; with a warning
 - beside the logic: README, CHANGELOG, Makefile, Dockerfile, pyproject.toml, pylock*.toml, uv.lock, requirements*.txt
 """
@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import BuildError, EffeToolError, Place
 from ..info import RESERVED
@@ -44,6 +45,8 @@ IN_MEMORY = 4 << 20
 OURS = re.compile(rb"#!/bin/sh\n# [^\n]{0,100}, built by effe-tool:|oci-layout\0")
 KEYS = (".key", ".p12", ".pfx")
 PRIVATE_KEY = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----", re.MULTILINE)  # RFC 7468, section 10
+# Bytes at the end of an executable of --scie among which its manifest is; it has some four thousand.
+MANIFEST = 1 << 16
 # Bytes from which on the author is told: what is larger is seldom meant.
 LARGE = 50_000_000
 
@@ -228,7 +231,7 @@ def _read(name: str, path: Path) -> File | None:
                     place=Place(path),
                     fix="keep it beside the .pex, or fetch it in init()",
                 )
-            if OURS.match(file.peek(256)):
+            if OURS.match(file.peek(256)) or (status.st_mode & 0o100 and _is_scie(file, status.st_size)):
                 return None
             digest = hashlib.sha256()
             crc = size = 0
@@ -243,6 +246,12 @@ def _read(name: str, path: Path) -> File | None:
         raise _unreadable(path, error) from error
     data = b"".join(held) if status.st_size <= IN_MEMORY else None
     return File(name, path, bool(status.st_mode & 0o100), size, crc, digest.hexdigest(), data)
+
+
+def _is_scie(file: BinaryIO, size: int) -> bool:
+    """Tell whether pex made this executable of a .pex: its last bytes are the launcher's manifest, JSON."""
+    tail = os.pread(file.fileno(), MANIFEST, max(0, size - MANIFEST))
+    return b"configure-binding.py" in tail and b'"lift"' in tail
 
 
 def _refused(path: Path, why: str, fix: str) -> BuildError:

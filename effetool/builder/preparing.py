@@ -75,6 +75,10 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
 
         for platform in options.platforms:
             read_platform(platform)
+    if options.scie is not None or options.scie_assets is not None:
+        from .scie import check_wish
+
+        check_wish(options)
     info = _info(project, options)
     if info.problem is not None and options.strict:
         raise info.problem
@@ -215,6 +219,8 @@ def _machines(resolution: Resolution | None) -> tuple[frozenset[int] | None, tup
 def _target(project: Project, info: Info, options: Options, folder: Path | None, inputs: str) -> Path:
     if options.out is not None:
         target = options.out
+        if options.scie is not None and target.suffix != ".pex":  # the name is the executable's, the .pex is beside it
+            target = target.with_name(f"{target.name}.pex")
     else:
         stem = info.stem if info.usable else inputs[:16]
         target = (folder or options.dirout or Path()) / f"{stem}.pex"

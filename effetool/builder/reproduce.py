@@ -61,6 +61,7 @@ def build_again(prepared: Prepared, options: Options, made: Path, environ: Mappi
         asked = replace(
             options, out=out, check=False, fresh=False, lock=False, max_start=None, max_size=None, record=record
         )
+        asked = replace(asked, scie=None, scie_assets=None)
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM], input=pickle.dumps((same, asked)), capture_output=True, cwd=folder,
             env={**environ, **CONDITIONS}, umask=0o077, timeout=TIMEOUT, check=False,

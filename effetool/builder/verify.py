@@ -23,21 +23,23 @@ def _environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith(("PEX_", "EFFE_", "PYTHON"))}
 
 
-def ask_info(path: Path, expected: str) -> float:
+def ask_info(path: Path, expected: str, base: Path | None = None) -> float:
     """Run `path -info` and compare; returns the seconds it took.
 
     `sh` runs it, as the kernel would: a file that another thread's child still holds open cannot be executed
-    itself (ETXTBSY), nor one on a file system mounted noexec.
+    itself (ETXTBSY), nor one on a file system mounted noexec. A native executable, which no thread of this process has
+    written, is run itself and unpacks to `base`.
 
     Raises:
         BuildError: E137 when it does not answer with `expected`.
     """
     started = time.perf_counter()
+    command: list[str | Path] = ["/bin/sh", path, "-info"] if base is None else [path, "-info"]
+    environment = _environment() if base is None else {**_environment(), "SCIE_BASE": str(base)}
     try:
         done = subprocess.run(
-            ["/bin/sh", path, "-info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT,
-            env=_environment(), check=False,
-        )  # fmt: skip
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, env=environment, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise BuildError(
             f"the built file does not answer -info within {TIMEOUT:.0f} s", code="E137", place=Place(path), fix="-v"

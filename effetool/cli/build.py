@@ -30,6 +30,18 @@ def build(
         list[str] | None,
         typer.Option("--platform", help="A target such as linux-aarch64; may be repeated.", show_default=False),
     ] = None,
+    scie: Annotated[
+        str | None,
+        typer.Option(
+            "--scie", metavar="eager|lazy", help="Make an executable too, with its interpreter.", show_default=False
+        ),
+    ] = None,
+    scie_assets: Annotated[
+        str | None,
+        typer.Option(
+            "--scie-assets", metavar="DIR|URL", help="A mirror of its parts, by `science download`.", show_default=False
+        ),
+    ] = None,
     lock: Annotated[bool, typer.Option("--lock", help="Write what was resolved to pylock.toml.")] = False,
     locked: Annotated[bool, typer.Option("--locked", help="Refuse what differs from the lock.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network.")] = False,
@@ -60,6 +72,8 @@ def build(
             dirout=dirout,
             python=python,
             platforms=tuple(platform or ()),
+            scie=scie,
+            scie_assets=scie_assets,
             lock=lock,
             locked=locked,
             offline=offline,

@@ -52,7 +52,8 @@ def _one(project: Project, options: Options, console: Console) -> None:
     artifact = build_effe(project, options, lambda step: show_step(step, console))
     _warn(artifact, console)
     console.document(_described(artifact))
-    console.result(_typed(artifact.path))
+    for path in _asked(artifact):
+        console.result(_typed(path))
 
 
 def _many(projects: list[Project], top: Path | None, options: Options, console: Console) -> None:
@@ -67,11 +68,12 @@ def _many(projects: list[Project], top: Path | None, options: Options, console: 
             "errors": [error.as_dict() for _, error in failed],
         }
     )
-    console.table([_row(result) for result in results], ("effe", "version", "file", "size", "time"))
+    console.table([row for result in results for row in _rows(result)], ("effe", "version", "file", "size", "time"))
     for result in results:
         if result.artifact is not None:
             _warn(result.artifact, console)
-            console.result(_typed(result.artifact.path))
+            for path in _asked(result.artifact):
+                console.result(_typed(path))
     if not failed:
         return
     if not console.json:
@@ -85,18 +87,19 @@ def show_step(step: Step, console: Console) -> None:
     console.stage(step.stage, "  ".join(part for part in (step.subject, step.detail) if part), step.seconds)
 
 
-def _row(result: Result) -> tuple[str, str, str, str, str]:
+def _rows(result: Result) -> list[tuple[str, str, str, str, str]]:
     taken = time_text(result.seconds)
     artifact = result.artifact
     if artifact is None:
-        return result.project.path.name, "-", "failed", "", taken
-    return (
-        artifact.name,
-        artifact.version or "-",
-        str(artifact.path),
-        size_text(artifact.size),
-        "fresh" if artifact.fresh else taken,
-    )
+        return [(result.project.path.name, "-", "failed", "", taken)]
+    when = "fresh" if artifact.fresh else taken
+    files = [(scie.path, scie.size) for scie in artifact.scies] or [(artifact.path, artifact.size)]
+    return [(artifact.name, artifact.version or "-", str(path), size_text(size), when) for path, size in files]
+
+
+def _asked(artifact: Artifact) -> list[Path]:
+    """Return what was asked for: the executables, else the .pex."""
+    return [scie.path for scie in artifact.scies] or [artifact.path]
 
 
 def _warn(artifact: Artifact, console: Console) -> None:
@@ -112,6 +115,17 @@ def _described(artifact: Artifact) -> dict[str, object]:
         "size": artifact.size,
         "sha256": artifact.digest,
         "fresh": artifact.fresh,
+        "scies": [
+            {
+                "path": str(scie.path),
+                "platform": scie.platform,
+                "python": scie.python,
+                "size": scie.size,
+                "sha256": scie.digest,
+                "fresh": scie.fresh,
+            }
+            for scie in artifact.scies
+        ],
     }
 
 
