@@ -163,6 +163,41 @@ def test_uv_tool_install_does_the_three_lines(wheel: Path, tmp_path: Path) -> No
     three_lines(tmp_path / "bin", tmp_path, env)
 
 
+EFFE = """# /// script
+# dependencies = ["idna"]
+# ///
+import idna
+INFO = {"name": "hello", "version": "1.0"}
+def run(context, error, response, request):
+    response.write(idna.decode("xn--bcher-kva"))
+"""
+TEST = """import logic
+from effetool.testing import Client
+def test_a_word():
+    with Client(logic) as client:
+        assert client.get("/").text == "b\\u00fccher"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_pipx_install_and_an_effe_with_a_dependency(wheel: Path, tmp_path: Path) -> None:
+    """The real pipx: its environment holds neither pytest nor what the effe declares, and the commands have both."""
+    env = environment(tmp_path / "home", PIPX_HOME=str(tmp_path / "pipx"), PIPX_BIN_DIR=str(tmp_path / "bin"))
+    call(UV, "tool", "run", "pipx", "install", "--python", sys.executable, wheel, cwd=tmp_path, env=env)
+    tool, here = tmp_path / "bin" / "effe-tool", tmp_path / "here"
+    here.mkdir()
+    call(tool, "new", "hello", cwd=here, env=env)
+    (here / "hello" / "logic.py").write_text(EFFE)
+    (here / "hello" / "tests" / "test_logic.py").write_text(TEST)
+    assert "1 passed" in call(tool, "test", "-q", "hello", cwd=here, env=env)
+    with serve([tool, "dev", "-q", "hello"], here, tmp_path / "dev.log", env) as served:
+        assert served.request("GET", "/").text == "b\u00fccher"
+    call(tool, "build", cwd=here, env=env)
+    with serve([here / "hello-1.0.pex"], here, tmp_path / "log") as served:
+        assert served.request("GET", "/").text == "b\u00fccher"
+
+
 def python_for_all() -> str | None:
     """Return a Python ≥ 3.11 with venv that any user may run: root's own may stand where nobody else can read."""
     for name in ("/usr/bin/python3", "/usr/local/bin/python3", sys.executable):

@@ -132,7 +132,10 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(what, marks=[pytest.mark.slow] if "did not end" in HOSTILE[what][2] else []) for what in HOSTILE],
+)
 def test_a_hostile_template_writes_nothing(what: str, template: Path, target: Path, tmp_path: Path) -> None:
     """E203 with what it did; it ends by itself, within the bounds, whatever it does."""
     name, text, message = HOSTILE[what]
@@ -258,6 +261,7 @@ def test_what_git_cannot_fetch(url: str, template: Path, target: Path) -> None:
     assert "secret" not in f"{secret.message} {secret.notes} {secret.fix}"
 
 
+@pytest.mark.slow
 def test_the_bounds_hold_for_the_time_too(template: Path, target: Path) -> None:
     """What burns CPU ends after seconds of it, however long it would take."""
     (template / "x.jinja").write_text("{{ 9**(9**9) }}")

@@ -191,6 +191,7 @@ def test_a_redirect_within_https_is_followed(
     assert served.new(f"{served.url}/to/loud/.git@v1").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing(
     served: Served, server: tuple[TLSServer, Authority], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -44,12 +44,15 @@ def dev(
         from ..develop.envfile import read_env_file
         from ..develop.loop import Loop, LoopOptions
         from ..develop.port import listen
+        from ..errors import UsageError
         from ..project import Project, find_one
         from .environment import environment_of
 
         found = find_one(path)
         if env_file is not None:
             read_env_file(env_file)
+        if record is not None and record.exists() and not record.is_dir():
+            raise UsageError(f"{record} is no directory", code="E001", fix="--record events")
         sock = listen(host, port)
         number = sock.getsockname()[1]
         shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104

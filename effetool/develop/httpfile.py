@@ -50,8 +50,10 @@ def read_http_file(path: Path) -> list[Saved]:
     """
     try:
         lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}", code="E153", fix="a .http file is text in UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="E153", fix="check the path") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8", code="E153", place=Place(path), fix="save it as UTF-8") from None
     variables: dict[str, str] = {}
     found: list[Saved] = []
     at = 0

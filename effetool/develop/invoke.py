@@ -47,10 +47,14 @@ class Answered:
 class Target:
     """Where requests go. `connect` gives a connected socket; `listen` collects what else is heard."""
 
-    def __init__(self, connect: Callable[[], Any], host: str, times: dict[str, float], prefix: str = "") -> None:
+    def __init__(
+        self, connect: Callable[[], Any], host: str, times: dict[str, float], prefix: str | None = None
+    ) -> None:
         self._connect = connect
         self._host = host
-        self._prefix = prefix
+        self._prefix = prefix or ""
+        # What to do where no answer comes: a server elsewhere (it has a prefix, if an empty one) is to be there.
+        self._fix = "effe-tool dev shows what happens in it" if prefix is None else f"does a server listen at {host}?"
         self._times = times
         self.faults: list[EffeToolError] = []
 
@@ -75,7 +79,7 @@ class Target:
             response.begin()
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
-            raise ServeError(f"no answer: {why}", code="E310", fix="effe-tool dev shows what happens in it") from None
+            raise ServeError(f"no answer: {why}", code="E310", fix=self._fix) from None
         times = {**self._times, "run": time.perf_counter() - began}
         pieces = _pieces(connection, response)
         return Answered(response.status, response.reason, response.getheaders(), times, pieces, self.faults)

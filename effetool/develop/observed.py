@@ -99,7 +99,10 @@ class Observed:
         if self._recorder is not None:
             data = request.body.read()
             request._body = io.BytesIO(data)
-            self._recorder.record(request, data)
+            try:
+                self._recorder.record(request, data)
+            except OSError as wrong:  # no reason to answer otherwise
+                self._tell("note", text=f"not recorded: {wrong}")
         thread = threading.get_ident()
         self._running[thread] = request
         try:

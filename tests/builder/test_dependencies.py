@@ -135,6 +135,7 @@ def test_a_version_that_is_not_there_names_the_newest(shelf: Shelf, tmp_path: Pa
     assert caught.value.fix == 'the newest is 2.34.2: write "alpha<=2.34.2"'
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_source_distribution_is_built_here_and_once(shelf: Shelf, tmp_path: Path, resolver: str) -> None:
     """Without a wheel one is built for this machine; the second effe that needs it finds it built."""
@@ -274,6 +275,7 @@ def test_a_lock_that_lacks_a_dependency_is_refused(shelf: Shelf, tmp_path: Path)
     assert caught.value.code == "E143" and "beta" in caught.value.message
 
 
+@pytest.mark.slow
 @BOTH
 def test_digests_of_a_requirements_file_are_kept(shelf: Shelf, tmp_path: Path, resolver: str) -> None:
     """A file whose digest is not listed is not taken, whatever the index says."""

@@ -59,6 +59,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
         os.environ.update(before)
 
 
+@pytest.mark.slow
 def test_no_credentials_and_no_index_in_the_artefact(built: list[Path]) -> None:
     """Not one byte of user, token or address, in any entry, unpacked."""
     for path in built:
@@ -70,6 +71,7 @@ def test_no_credentials_and_no_index_in_the_artefact(built: list[Path]) -> None:
             assert not any(needle in data for data in entries), needle
 
 
+@pytest.mark.slow
 def test_both_resolvers_give_the_same_artefact(built: list[Path]) -> None:
     """uv or pip, empty cache or not: the same bytes, which import what was declared."""
     assert built[0].read_bytes() == built[2].read_bytes()

@@ -55,6 +55,7 @@ def test_uv_installs_from_what_is_written(shelf: Shelf, tmp_path: Path) -> None:
     assert sorted(path.name for path in target.glob("*.py")) == ["alpha.py", "beta.py"]
 
 
+@pytest.mark.slow
 def test_a_lock_of_uv_is_read(shelf: Shelf, tmp_path: Path) -> None:
     """`uv pip compile --universal` with markers: each Python takes its own."""
     make_wheel(shelf.folder, "alpha", requires=['beta; python_version < "3.11"', "gamma"])

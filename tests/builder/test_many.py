@@ -134,6 +134,7 @@ def test_on_a_terminal_progress_is_shown(tmp_path: Path) -> None:
     assert b"3/3" in seen and "━".encode() in seen
 
 
+@pytest.mark.slow
 def test_a_spoilt_cache_is_made_anew(tmp_path: Path, cache: Path) -> None:
     """A flipped byte, a cut file, an empty one: every entry counts as missing, and the bytes are the same."""
     effe = tmp_path / "one.py"

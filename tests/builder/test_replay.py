@@ -104,6 +104,7 @@ def test_a_changed_source_is_told_file_by_file(artifact: Artifact, effe: Path, t
     assert not replay(artifact.path, other).identical
 
 
+@pytest.mark.slow
 def test_the_commit_it_names_is_held_against_the_files(effe: Path, tmp_path: Path) -> None:
     root = tmp_path / "repository"
     shutil.copytree(effe, root)
@@ -165,6 +166,7 @@ def test_dependencies_come_from_its_lock(tmp_path: Path, shelf: Shelf, monkeypat
     assert replay(made.path).identical
 
 
+@pytest.mark.slow
 def test_a_declaration_outside_needs_the_source(tmp_path: Path, shelf: Shelf) -> None:
     make_wheel(shelf.folder, "alpha", "1.0")
     root = tmp_path / "effe"

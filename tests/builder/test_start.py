@@ -282,6 +282,7 @@ def test_sixteen_at_once(plain: Artifact, built: dict[str, Artifact], tmp_path: 
         assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_where_no_python_fits_it_says_which_would(folder: Path, tmp_path: Path) -> None:
     """A Python of another version is there: pex's own boot names what is needed and what was found."""
     effe = tmp_path / "effe.py"

@@ -115,6 +115,7 @@ def test_one_file_and_the_original_short_names(effe_tool, tmp_path, cache):
     assert text.startswith("Hello from Effe: ") and code == 0
 
 
+@pytest.mark.slow
 def test_the_file_is_a_real_pex(effe_tool, tmp_path, cache):
     """PEX-INFO is there, the author's modules and the runtime are, and nothing of the tool is."""
     (tmp_path / "effe.py").write_text(INFO + RUN)
@@ -225,6 +226,7 @@ def test_an_import_that_may_never_run_is_a_warning(effe_tool, tmp_path, cache):
     assert " --> effe.py:3:12\n" in built.stderr and "declare numpy" in built.stderr
 
 
+@pytest.mark.slow
 def test_a_budget_for_size_and_start(effe_tool, tmp_path, cache):
     """--max-size in MB, --max-start in ms: missed, the build fails and leaves nothing; met, it says nothing of it."""
     (tmp_path / "effe.py").write_text(INFO + RUN)

@@ -19,6 +19,7 @@ def two(effe_tool, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "hello-1.0.pex", tmp_path / "hello-1.1.pex"
 
 
+@pytest.mark.slow
 def test_what_is_inside_and_in_what_two_differ(effe_tool, two: tuple[Path, Path]) -> None:
     """A tree, one JSON document, the bill alone; differences line by line with exit 1."""
     first, second = (path.name for path in two)

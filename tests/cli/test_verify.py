@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 EFFE = 'INFO = {"name": "one", "version": "1.0"}\ndef run(context, error, response, request):\n    pass\n'
 
 
+@pytest.mark.slow
 def test_verify(effe_tool, tmp_path):
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     (tmp_path / "one.py").write_text(EFFE)

@@ -29,6 +29,7 @@ SECONDS = 60.0
 HOSTILE = ["{{ 7 }}", 'a"b: # c', "line\n---\nx: y", "$HOME ${HOME} $$", "yes"]
 
 
+@pytest.mark.slow
 def test_a_compose_file_is_valid(tmp_path: Path) -> None:
     """Against the schema of the Compose specification; ports count up, secrets are files, `$` is no variable."""
     install_models()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from .conftest import HELLO
+from .conftest import HELLO, PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -353,6 +353,17 @@ def test_env_file(dev, tmp_path):
     running.wait("until the next good save")
     fault = running.fault()
     assert (fault["code"], fault["line"]) == ("E304", 1)
+
+
+def test_what_cannot_be_recorded_is_answered_all_the_same(dev, tmp_path):
+    """A name that is a file is refused at once; a directory that becomes one is a note, and the request is served."""
+    (tmp_path / "events").touch()
+    refused = dev(HELLO, "-port", "0", "--record", "events", ready=False)
+    assert refused.process.wait(PATIENCE) == 2 and refused.wait("error[E001]: events is no directory")
+    running = dev(HELLO, "-port", "0", "--record", "later")
+    (tmp_path / "later").touch()
+    assert running.get() == (200, "one")
+    running.wait("not recorded: ")
 
 
 def test_record(dev, tmp_path):

@@ -210,6 +210,7 @@ def documents(layout: Path) -> str:
     return json.dumps({"config": read(blob_path(manifest["config"]["digest"])), "manifest": manifest, "index": index})
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_document_may_be_anything(data: st.DataObject, documents: str, layout: Path, other: Store) -> None:

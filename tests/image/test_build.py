@@ -45,6 +45,7 @@ def skopeo(path: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_changed_line_changes_the_code_layer_alone(
     store: Store, artifact: Artifact, changed: Artifact, bare: Base
 ) -> None:
