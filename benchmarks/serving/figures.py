@@ -71,6 +71,8 @@ def _mixed(found: Found) -> str:
 
 def _own(found: Found) -> str:
     rows = []
+    if "to hello" in found.get("post", {}).get("effe", {}):
+        rows.append(f"| POST, JSON echoed: CPU a request, to hello | {found['post']['effe']['to hello']:.2f} |")
     if "free" in found:
         rows.append(
             f"| one process free to use every CPU: CPU a request, to pinned | {found['free']['free']['ratio']:.2f} |"

@@ -37,14 +37,9 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
     load.many_files()
     with ExitStack() as stack:
         servers = {name: stack.enter_context(Running(command, first)) for name, command in commands.items()}
-        for name, (connections, script) in LOADS.items():
-            if name in names:
-                found[name] = _in_turn(
-                    name,
-                    servers,
-                    rounds,
-                    partial(load.measure, connections=connections, seconds=seconds, script=script),
-                )
+        wanted = [name for name in LOADS if name in names]
+        if wanted:
+            found.update(_loads(servers, wanted, rounds, seconds))
         for name, (connections, path) in MIXED.items():
             if name in names:
                 others = {server: running for server, running in servers.items() if server != "bare"}
@@ -76,22 +71,48 @@ def run(commands: dict[str, list[str]], names: list[str], rounds: int, seconds: 
     return found
 
 
+def _loads(servers: dict[str, Running], names: list[str], rounds: int, seconds: int) -> Found:
+    """Measure each load on each server in every round; a POST's CPU is compared with a hello's in the same round."""
+    runs: dict[str, dict[str, list[dict[str, float]]]] = {name: {server: [] for server in servers} for name in names}
+    for running in servers.values():
+        load.measure(running, 16, 1)  # warm
+    for number in range(rounds):
+        print(f"{', '.join(names)}: round {number + 1} of {rounds}", file=sys.stderr)
+        for server in _order(servers, number):
+            for name in names:
+                connections, script = LOADS[name]
+                runs[name][server].append(load.measure(servers[server], connections, seconds, script))
+    found = {name: _middles(values) for name, values in runs.items()}
+    if "hello" in names and "post" in names:
+        for server in servers:
+            found["post"][server]["to hello"] = _ratio(runs["post"][server], runs["hello"][server])
+    return found
+
+
 def _in_turn(
     name: str, servers: dict[str, Running], rounds: int, measure: Callable[[Running], dict[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Measure each server once a round, in changing order; `ratio` is that of CPU to the first one's, in each round."""
+    """Measure each server once a round, in changing order."""
     runs: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
     for server in servers.values():
         load.measure(server, 16, 1)  # warm
     for number in range(rounds):
         print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr)
-        order = list(servers) if number % 2 == 0 else list(reversed(servers))
-        for server in order:
+        for server in _order(servers, number):
             runs[server].append(measure(servers[server]))
-    first = next(iter(servers))
-    found = {}
-    for server, values in runs.items():
-        found[server] = load.middle(values)
-        pairs = zip(values, runs[first], strict=True)
-        found[server]["ratio"] = statistics.median(mine["cpu"] / base["cpu"] for mine, base in pairs if base["cpu"])
-    return found
+    return _middles(runs)
+
+
+def _order(servers: dict[str, Running], number: int) -> list[str]:
+    return list(servers) if number % 2 == 0 else list(reversed(servers))
+
+
+def _middles(runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return each server's medians; `ratio` is that of its CPU to the first one's, in each round."""
+    first = next(iter(runs))
+    return {server: load.middle(values) | {"ratio": _ratio(values, runs[first])} for server, values in runs.items()}
+
+
+def _ratio(values: list[dict[str, float]], bases: list[dict[str, float]]) -> float:
+    pairs = zip(values, bases, strict=True)
+    return statistics.median(mine["cpu"] / base["cpu"] for mine, base in pairs if base["cpu"])

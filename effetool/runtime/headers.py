@@ -106,19 +106,19 @@ class ResponseHeaders(Headers):
     After the response has begun, every change raises RuntimeError.
     """
 
-    __slots__ = ("_framed", "_kind", "sent")
+    __slots__ = ("_framed", "sent")
 
     _fields: list[tuple[str, str, str]]
-    _kind: bool  # Content-Type was set
     _framed: bool  # a field was set that the server has a say in
     sent: bool
 
     def __init__(self) -> None:
         self._fields = []
-        self._kind = self._framed = self.sent = False
+        self._framed = self.sent = False
 
     def __setitem__(self, name: str, value: object) -> None:
-        field = self._checked(name, value)
+        known = None if self.sent or type(value) is not str else _known.get((name, value))
+        field = known or self._checked(name, value)
         fields = self._fields
         if fields:
             for place, old in enumerate(fields):
@@ -139,7 +139,6 @@ class ResponseHeaders(Headers):
         if len(kept) == len(self._fields):
             raise KeyError(name)
         self._fields[:] = kept
-        self._kind = self._kind and key != "content-type"
 
     def setdefault(self, name: str, value: str) -> str:
         """Set the field unless it is there; return its value."""
@@ -168,18 +167,22 @@ class ResponseHeaders(Headers):
         # Printable ASCII needs no regular expression.
         if not (value.isascii() and value.isprintable()) and _VALUE(value) is None:
             raise ValueError(f"the value of {name} holds a character no header field may hold: {value!r}")
-        if key == "content-type":
-            self._kind = True
-        elif key in _FRAMED:
+        field = key, name, value.strip(" \t")
+        if key in _FRAMED:
             self._framed = True
             if key == "content-length" and not (value.isascii() and value.isdigit()):
                 raise ValueError(f"Content-Length is a number, not {value!r}")
-        return key, name, value.strip(" \t")
+        elif len(value) <= SHORT and len(_known) < KEPT:
+            _known[name, value] = field
+        return field
 
 
-# Names that were checked, in lower case; as many as an effe can have use for, not as many as it can make.
+# Names that were checked, in lower case, and short fields that were; as many as an effe can have use for, not as many
+# as it can make. A dict's get and set are atomic.
 _keys: dict[str, str] = {}
-_KEYS = 256
+_known: dict[tuple[str, str], tuple[str, str, str]] = {}
+KEPT = 256
+SHORT = 64
 
 
 def _key(name: str) -> str:
@@ -189,6 +192,6 @@ def _key(name: str) -> str:
     key = name.lower()
     if key in _RESERVED:
         raise ValueError(f"{name} is set by the server, which frames the response")
-    if len(_keys) < _KEYS:
+    if len(_keys) < KEPT:
         _keys[name] = key
     return key

@@ -194,9 +194,11 @@ class Response:
         headers = self._headers
         kind = self._kind
         usual = self._usual
-        if headers is not None and headers._kind and len(headers._fields) == 1 and self._status == 200:
-            headers.sent = usual = True
-            kind = headers._fields[0][2]
+        if headers is not None and len(headers._fields) == 1 and self._status == 200:
+            key, _, value = headers._fields[0]
+            if key == "content-type":
+                headers.sent = usual = True
+                kind = value
         if usual and not connection.closing and request.method != "HEAD":
             clock = connection.server.clock
             kind = kind or TEXT
@@ -209,12 +211,15 @@ class Response:
         if request.method != "HEAD" and status not in _BODYLESS and (headers is None or not headers._framed):
             # The author's fields, none of which is for the server to decide.
             text = ""
+            kind = self._kind or (TEXT if size else None)
             if headers is not None:
                 headers.sent = True
-                for _, name, value in headers._fields:
+                for key, name, value in headers._fields:
                     text += f"{name}: {value}\r\n"
-            if (headers is None or not headers._kind) and (size or self._kind is not None):
-                text += f"Content-Type: {self._kind or TEXT}\r\n"
+                    if key == "content-type":
+                        kind = None
+            if kind is not None:
+                text += f"Content-Type: {kind}\r\n"
             if request.named:
                 text += f"X-Request-ID: {request.id}\r\n"
             if connection.closing:
