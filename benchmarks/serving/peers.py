@@ -23,7 +23,9 @@ PACKAGES = {
     "waitress": ["waitress"],
     "bjoern": ["bjoern"],
 }
-NAMES = ("effe", "bare", "bjoern", "go", "granian", "uvicorn", "gunicorn", "waitress", "http.server")
+NAMES = ("effe", "bare", "thread each", "bjoern", "go", "granian", "uvicorn", "gunicorn", "waitress", "http.server")
+# Written for the comparison, on the standard library and, for one, the effe's own parser.
+OURS = {"bare": "bare.py", "thread each": "each.py", "http.server": "threads.py"}
 
 
 def prepare(names: list[str]) -> dict[str, list[str]]:
@@ -49,15 +51,15 @@ def _command(name: str) -> list[str]:
         folder.mkdir(exist_ok=True)
         source = shutil.copy(APPS / "hello.py", folder)
         tool = [sys.executable, "-m", "effetool", "build", "--quiet", source]
-        subprocess.run(tool, cwd=folder, env=_environ() | {"PYTHONPATH": str(ROOT)}, check=True, stdout=subprocess.PIPE)
+        subprocess.run(tool, cwd=folder, env=_environ(), check=True, stdout=subprocess.PIPE)
         return [str(folder / "bench-1.0.pex"), "-port", "PORT"]
     if name == "go":
         binary = CACHE / "hello-go"
         go = _environ() | {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
         subprocess.run(["go", "build", "-o", binary, APPS / "hello.go"], env=go, check=True)
         return [str(binary), "PORT"]
-    if name in ("http.server", "bare"):
-        return [sys.executable, str(APPS / ("bare.py" if name == "bare" else "threads.py")), "PORT"]
+    if name in OURS:
+        return [sys.executable, str(APPS / OURS[name]), "PORT"]
     python = _install(name)
     if name == "bjoern":
         return [python, str(APPS / "wsgi.py"), "PORT"]
@@ -87,7 +89,8 @@ def _install(name: str) -> str:
 
 def _environ() -> dict[str, str]:
     # Both change what is measured; they are usual in images and in tests.
-    return {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")}
+    dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+    return {k: v for k, v in os.environ.items() if k not in dropped} | {"PYTHONPATH": str(ROOT)}
 
 
 class Running:
