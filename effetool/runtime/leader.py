@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
+from .effort import Effort
 from .transport import RUN
 
 TYPE_CHECKING = False
@@ -32,6 +33,8 @@ TICK = 0.005
 FOLLOWER_IDLE = 30.0
 # How often a slow target must be fast again until it runs in the leader again, and how many targets are remembered.
 SLOW = 8
+# So many polls in a tick say that others ask for the CPU that a long run takes.
+BUSY = 3
 REMEMBERED = 256
 
 
@@ -47,6 +50,7 @@ class Runner:
         self.wake = threading.Lock()
         self.wake.acquire()
         self.key: str | None = None
+        self.effort = Effort()
         self.thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -56,10 +60,16 @@ class Runner:
 
     def _live(self) -> None:
         server = self.server
+        self.effort.begin()
         while self._wait():
             self._lead()
-            # Not the leader any more: what waits for a context is this thread's next work.
+            # Not the leader any more: what waits for a context is this thread's next work, and then to follow.
             server.pump(self)
+            with server.lock:
+                server.away.discard(self)
+                if self.effort.aside or server.ended:
+                    return
+                server.followers.append(self)
 
     def _wait(self) -> bool:
         server = self.server
@@ -100,8 +110,6 @@ class Runner:
                 if not self.leading:
                     break
             if not self.leading:
-                with server.lock:
-                    server.followers.append(self)
                 return
 
     def enter(self, connection: Any, request: Request) -> None:
@@ -117,6 +125,7 @@ class Runner:
         """Begin a run in a thread that does not lead: only the clock can end it."""
         self.mark = now = monotonic()
         with self.server.lock:
+            self.server.away.add(self)
             connection.state = RUN
             connection.current = request
             connection.deadline = now + self.server.run_timeout
@@ -129,6 +138,8 @@ class Runner:
         server = self.server
         with server.lock:  # so that the monitor has finished its part of it
             self.slot = []
+            server.away.discard(self)
+            self.effort.end()
             if self.key is not None:
                 if monotonic() - self.mark > TICK:
                     server.slow[self.key] = SLOW
@@ -159,6 +170,7 @@ class Runner:
 
     def _demote(self, connection: Any, request: Request) -> None:
         self.leading = False
+        self.server.away.add(self)
         connection.state = RUN
         connection.current = request
         connection.deadline = monotonic() + self.server.run_timeout
@@ -218,8 +230,14 @@ class Monitor:
         seen: Any = None
         polls = -1
         quiet = 0
+        looked = 0
         while not server.ended:
             self._wake.acquire(timeout=1.0 if self.parked else TICK)
+            if server.away and self.polls - looked >= BUSY:
+                with server.lock:
+                    for runner in server.away:
+                        runner.effort.look()
+            looked = self.polls
             leader = server.leader
             slot = leader.slot
             token = slot[-1] if slot else None

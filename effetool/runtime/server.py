@@ -98,6 +98,7 @@ class Server(HTTPServer):
         self.sources[self._waker.fd] = self._waker
         self._listeners = [Listener(sock, self) for sock in sockets]
         self.followers: list[Runner] = []
+        self.away: set[Runner] = set()  # threads in a run that has lost the lead; under the lock
         self.monitor = Monitor(self)
         self.leader = Runner(self)
         # Released when there is news for the thread in `serve`.

@@ -10,6 +10,8 @@ import zlib
 
 import pytest
 
+from effetool.runtime.flags import parse
+
 from .conftest import HIDDEN, ROOT
 
 # The suite's share; an hour is `EFFE_STRESS_SECONDS=3600 pytest tests/runtime/test_leader.py -k stress`.
@@ -160,6 +162,30 @@ class Reader:
         while not line.endswith(b"\r\n"):
             line += self.exactly(1)
         return line[:-2].decode()
+
+
+def test_who_serves_what_has_waited_for_a_context_does_not_follow(inside):
+    """Else it could be made the leader, and nobody would poll until its run has ended."""
+    following, threads = {}, {}
+
+    def run(context, error, response, request):
+        server = request.connection.server
+        time.sleep(0.1)
+        threads[request.path] = threading.current_thread()
+        with server.lock:
+            following[request.path] = threads[request.path] in [runner.thread for runner in server.followers]
+
+    talk = inside(run, settings=parse(["-concurrency", "1"], {}))
+    clients = [
+        threading.Thread(target=talk, args=(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number,)) for number in range(6)
+    ]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert len(following) == 6
+    assert len(set(threads.values())) < 6, "nobody served a second one"
+    assert not any(following.values())
 
 
 @pytest.mark.slow
