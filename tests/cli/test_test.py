@@ -6,27 +6,9 @@ import json
 
 import pytest
 
+from tests.testing.test_plugin import LOGIC, PLAIN
+
 pytestmark = pytest.mark.slow
-
-LOGIC = """
-INFO = {"name": "hello", "version": "1.0"}
-GREETING = "hello"
-def run(context, error, response, request):
-    response.write(GREETING)
-"""
-TEST = """
-from effetool.testing import Client
-import logic
-
-def test_says_hello():
-    with Client(logic) as client:
-        assert client.get("/").text == "hello"
-
-def test_patched(monkeypatch):
-    monkeypatch.setattr(logic, "GREETING", "good day")
-    with Client(logic) as client:
-        assert client.get("/").text == "good day"
-"""
 
 
 @pytest.fixture
@@ -34,7 +16,7 @@ def hello(tmp_path):
     root = tmp_path / "hello"
     (root / "tests").mkdir(parents=True)
     (root / "logic.py").write_text(LOGIC)
-    (root / "tests" / "test_logic.py").write_text(TEST)
+    (root / "tests" / "test_logic.py").write_text(PLAIN)
     return root
 
 

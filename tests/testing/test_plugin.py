@@ -14,7 +14,7 @@ GREETING = "hello"
 def run(context, error, response, request):
     response.write(GREETING)
 """
-TEST = """
+PLAIN = """
 from effetool.testing import Client
 import logic
 
@@ -22,13 +22,14 @@ def test_says_hello():
     with Client(logic) as client:
         assert client.get("/").text == "hello"
 
-def test_fixture(effe):
-    assert effe.get("/").text == "hello"
-
 def test_patched(monkeypatch):
     monkeypatch.setattr(logic, "GREETING", "good day")
     with Client(logic) as client:
         assert client.get("/").text == "good day"
+"""
+TEST = f"""{PLAIN}
+def test_fixture(effe):
+    assert effe.get("/").text == "hello"
 """
 
 
