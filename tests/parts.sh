@@ -14,18 +14,16 @@ packages=(
     openssl         # tests/image, tests/runtime: certificates
     haproxy         # tests/runtime, tests/deploy, tests/up: restarts, routes, scaling that lose no request
     wrk             # tests/benchmarks: the load
-    haproxy         # tests/runtime: restarts that lose no request
     nginx-light     # tests/runtime: a proxy reads what the effe reads
     rsyslog         # tests/runtime: records in syslog
     git             # templates from a repository
     zsh             # tests/cli: completion
     fish            # tests/cli: completion
-    systemd         # tests/deploy: systemd-analyze, systemd-socket-activate
-    curl      # the README's commands
+    systemd         # tests/deploy: systemd-analyze, systemd-socket-activate, a booted one
+    curl            # the README's commands
     slowhttptest    # tests/runtime: slow heads, bodies, readers
-    chromium         # the error page of dev
-    chromium         # the error page of dev, the template page
-    chromium-driver
+    chromium        # the error page of dev, the template page
+    chromium-driver # the error page of dev, the template page
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -121,3 +121,10 @@ def test_an_archive_without_packages_is_said(tmp_path: Path, monkeypatch: pytest
     assert caught.value.code == "E408"
     assert caught.value.fix and "--base" in caught.value.fix
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_made_twice_it_is_the_same_to_the_byte(kept: Store, base: Base, tmp_path: Path) -> None:
+    """Another store, another day: the manifest's digest, which holds every other one, is the same."""
+    made = make_base(Store(tmp_path / "again"), host_platform(), lambda *_: None)
+    assert made == small_base(kept, host_platform(), lambda *_: None)

@@ -263,6 +263,18 @@ def test_an_haproxy_that_does_not_start_ends_all(tmp_path: Path, up) -> None:
     assert running.line("hello 1.0 is ready") and running.line("reason=SIGTERM")
 
 
+def test_a_long_path_of_temporary_files_is_no_obstacle(tmp_path: Path, short: Path, up) -> None:
+    """A socket's path ends at 107 bytes, and HAProxy's has a suffix while it is made: they go elsewhere then."""
+    write_effes(tmp_path / "effes", HELLO)
+    for length in (50, 70, 200):
+        folder = short / ("t" * length)
+        folder.mkdir()
+        running = up("effes", TMPDIR=str(folder))
+        assert running.get("/hello")[0] == 200
+        assert running.end() == 0
+        assert not list(folder.iterdir())
+
+
 @pytest.mark.skipif(not lifeline(), reason="needs setpriv of util-linux: Linux only")
 def test_nothing_outlives_a_tool_that_is_killed(tmp_path: Path, short: Path, up) -> None:
     """It cannot end anything then: the system does."""
