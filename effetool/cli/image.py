@@ -58,8 +58,11 @@ def image(
     with reporting(quiet, verbose, json, traceback) as console:
         from ..errors import EffeToolError, UsageError
         from ..image.base import resolve_base
+        from ..image.reference import parse_reference
         from ..image.store import Store
 
+        for name in [*(tag or []), *([f"{push}name" if push.endswith("/") else push] if push else [])]:
+            parse_reference(name)  # before anything is built
         artifacts, failed = _find(paths or [], console)
         total = len(artifacts) + len(failed)
         if total > 1 and (tag or print_ or (push and not push.endswith("/"))):

@@ -31,12 +31,14 @@ def pairs(flag: str, words: Sequence[str]) -> dict[str, str]:
 
 
 def image_of(effe: Effe, images: Mapping[str, str], registry: str) -> str:
-    """Return the effe's image: the one that was named, else `registry/name:version`.
+    """Return the effe's image: the one that was named, else `registry/name:version`, named as `effe-tool image` does.
 
     Raises:
         DeployError: E420 when it is no reference.
     """
-    image = images.get(effe.name) or f"{registry.rstrip('/') + '/' if registry else ''}{effe.name}:{effe.version}"
+    image = images.get(effe.name) or "/".join(
+        part for part in (registry.rstrip("/"), f"{effe.name.replace('_', '-')}:{effe.version}") if part
+    )
     if not REFERENCE.match(image):
         raise DeployError(
             f"{shown(image)} is no reference of an image", code="E420", fix=f"--image {effe.name}={effe.name}:1.0"

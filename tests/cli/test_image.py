@@ -191,6 +191,16 @@ def test_one_name_for_several_is_a_usage_error(effe_tool: Run, here: Path, made:
         assert (done.returncode, "error[E151]" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "words", [["-t", "A B"], ["-t", "x", "-t", "Team/x"], ["--push", "bad ref!"], ["--push", "-/"]]
+)
+def test_a_name_that_is_none_is_refused_first(effe_tool: Run, here: Path, words: list[str]) -> None:
+    """A registry or an engine would refuse it after all the work, or a file keep it."""
+    done = effe_tool("image", "one-1.0.pex", *words, "--base", "base.tar")
+    assert (done.returncode, "error[E404]: not an image reference" in done.stderr) == (1, True)
+    assert "built" not in done.stderr and not list(here.glob("*.oci.tar"))
+
+
 def test_a_cache_that_cannot_be_written_is_said(effe_tool: Run, here: Path) -> None:
     """XDG_CACHE_HOME may be somewhere that is no directory."""
     (here / "file").touch()

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 from effetool.deploy import find_effes
 from effetool.deploy.compose import Options, compose, swarm
 from effetool.errors import DeployError
+from effetool.image.reference import tag_of
 from tests.docs.shell import free_port
 from tests.image.conftest import podman, shared, small  # noqa: F401 - fixtures
 from tests.parts import need
@@ -47,6 +49,14 @@ def test_a_compose_file_is_valid(tmp_path: Path) -> None:
     for service in (mail, other):
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("target", [compose, swarm])
+def test_an_image_is_named_as_effe_tool_image_names_it(target: Callable[..., str], tmp_path: Path) -> None:
+    """A repository's name takes `_` in few places only: it is `-` there and here."""
+    found = effes(tmp_path, {"name": "my__mail", "version": "1.0"})
+    made = yaml.safe_load(target(found, Options(registry="registry.example.org/team/")))
+    assert made["services"]["my__mail"]["image"] == f"registry.example.org/team/{tag_of('my__mail', '1.0', '')}"
 
 
 def test_docker_reads_the_stack(tmp_path: Path) -> None:

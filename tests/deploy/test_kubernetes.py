@@ -157,7 +157,7 @@ def test_names_and_labels(tmp_path: Path) -> None:
     objects = documents(manifests(effes(tmp_path, {"name": "a_b-c", "version": "1.0-"}), Options()))
     assert {one["metadata"]["name"] for one in objects} == {"a-b-c"}
     assert only(objects, "Service")["metadata"]["labels"]["app.kubernetes.io/version"] == "1.0"
-    assert only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"] == "a_b-c:1.0-"
+    assert only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"] == "a-b-c:1.0-"
     assert [version_label(text) for text in ("_", "v1_", "a" * 64)] == [None, "v1", "a" * 63]
     assert [memory_text(size) for size in (None, 64 << 20, 2 << 30, 1536 << 20)] == [None, "64Mi", "2Gi", "1536Mi"]
 
