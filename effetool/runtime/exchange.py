@@ -104,8 +104,7 @@ class Exchange(Transport):
                 close()  # a coroutine or generator that nobody will run
             error = TypeError(f"run() returned {type(result).__name__}; write the body to `response` instead")
             log.critical("run() returned a value", exc=error, request_id=request.id)
-            if response._streams is None:
-                response._finish()
+            if response._finish():
                 response = respond(request)
                 return self._plain(request, response, 500, ""), response, keep
             self._cut()
@@ -121,8 +120,7 @@ class Exchange(Transport):
     ) -> tuple[bytes | None, Response, bool]:
         """Answer for a run that raised: the status it asked for, or 500 and nothing of the inside."""
         server = self.server
-        begun = response._streams is not None
-        response._finish()
+        begun = not response._finish()
         if isinstance(error, HTTPError):
             if begun:
                 self._cut()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from .headers import ResponseHeaders
 from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk
 
@@ -23,6 +25,9 @@ _BODYLESS = (204, 304)
 # Fields whose place in the head is decided here; an author's own replaces the server's.
 _FRAMED = frozenset(("connection", "content-length", "content-type", "server", "date", "x-request-id"))
 _ENDED = 3  # a value of Response._streams
+OVER = "the response has ended: nothing can be written once run() has returned"
+# Held to make the lock of a response, for no longer.
+_beginning = threading.Lock()
 
 # The end of a head of the usual kind.
 LENGTHS = [b"%d\r\n\r\n" % size for size in range(1024)]
@@ -36,8 +41,8 @@ class Response:
     """
 
     __slots__ = (
-        "_first", "_headers", "_kind", "_left", "_outbox", "_parts", "_request", "_size", "_status", "_streams",
-        "_usual", "error",
+        "_first", "_headers", "_kind", "_left", "_open", "_outbox", "_parts", "_request", "_size", "_status",
+        "_streams", "_turn", "_usual", "error",
     )  # fmt: skip
 
     _request: Request
@@ -50,6 +55,9 @@ class Response:
     _size: int  # octets of the body; set once it is whole, or from the second write on
     _streams: int | None  # None: not begun · 0: begun, no body allowed · 1: plain octets · 2: chunks · 3: ended
     _left: int | None  # octets still owed to an author's Content-Length; set once it streams
+    # Deleted by whoever sends the head: the server, or the first flush. Of two threads one gets an AttributeError.
+    _open: bool
+    _turn: threading.Lock | None  # who streams holds it, piece by piece
     error: str | None
     # Not set but in an async run: what is to be sent goes to the thread that waits for it (loop.py).
     _outbox: Outbox
@@ -142,7 +150,7 @@ class Response:
         if self._streams is None:
             self._begin()
         elif self._streams == _ENDED:
-            self._stream(b"")
+            raise RuntimeError(OVER)
         return self._outbox.drained() if hasattr(self, "_outbox") else None
 
     def writable(self) -> bool:
@@ -191,6 +199,12 @@ class Response:
         connection = request.connection
         body = self._body()
         self._size = size = len(body)
+        self._first, self._streams = b"", _ENDED
+        try:
+            del self._open
+        except AttributeError:  # a thread of the author's begins to stream in this moment
+            connection.gone = connection.closing = True
+            return b""
         headers = self._headers
         kind = self._kind
         usual = self._usual
@@ -202,7 +216,6 @@ class Response:
         if usual and not connection.closing and request.method != "HEAD":
             clock = connection.server.clock
             kind = kind or TEXT
-            self._first, self._streams = b"", _ENDED
             head = clock.usual.get(kind) or clock.make_usual(kind)
             if request.named:
                 return b"%b%d\r\nX-Request-ID: %b\r\n\r\n%b" % (head, size, request.id.encode(), body)
@@ -226,7 +239,6 @@ class Response:
                 text += "Connection: close\r\n"
             text += f"Content-Length: {size}\r\n\r\n"
             clock = connection.server.clock
-            self._finish()
             return b"".join((clock.starts.get(status) or clock.start(status), text.encode("latin-1"), body))
         declared = self._declared()
         bodyless = request.method == "HEAD" or status in _BODYLESS
@@ -239,13 +251,16 @@ class Response:
             length = declared
         if status == 204 or (status == 304 and declared is None):
             length = None  # RFC 9110 8.6: no Content-Length in a 204; in a 304 only that of the 200
-        data = self._head(length, False) + (b"" if bodyless else body)
-        self._finish()
-        return data
+        return self._head(length, False) + (b"" if bodyless else body)
 
-    def _finish(self) -> None:
-        """Take no more: what a thread of the author writes from here on would land in the next answer."""
+    def _finish(self) -> bool:
+        """Take no more, for it would land in the next answer; tell whether nothing of this one has been sent."""
         self._first, self._streams = b"", _ENDED
+        try:
+            del self._open
+        except AttributeError:
+            return False
+        return True
 
     def _declared(self) -> int | None:
         text = None if self._headers is None else self._headers.get("content-length")
@@ -291,30 +306,47 @@ class Response:
 
     def _begin(self) -> None:
         """Send the head, and what was held back."""
-        request = self._request
-        connection = request.connection
-        connection.claim(request)
-        declared = self._declared()
-        bodyless = request.method == "HEAD" or self._status in _BODYLESS
-        if declared is None and request._minor == "0":
-            connection.closing = True  # RFC 9112 6.1: no chunks for HTTP/1.0; the end of the connection ends the body
-        chunked = declared is None and request._minor != "0" and self._status not in _BODYLESS
-        if self._status == 204:
-            declared = None
-        data = self._head(declared, chunked)
-        self._streams = 0 if bodyless else 2 if chunked else 1
-        self._left = declared
-        body = self._body()
-        self._first, self._parts, self._size = b"", None, 0
-        self._usual = False
-        if body:
-            self._stream(body, data)
-        else:
-            self._transmit(data)
+        with _beginning:
+            turn = self._turn
+            if turn is None:
+                self._turn = turn = threading.Lock()
+        with turn:
+            if self._streams is not None:  # begun by another thread meanwhile, or ended
+                return
+            request = self._request
+            connection = request.connection
+            connection.claim(request)
+            try:
+                del self._open
+            except AttributeError:
+                raise RuntimeError(OVER) from None
+            declared = self._declared()
+            bodyless = request.method == "HEAD" or self._status in _BODYLESS
+            if declared is None and request._minor == "0":
+                # RFC 9112 6.1: no chunks for HTTP/1.0; the end of the connection ends the body
+                connection.closing = True
+            chunked = declared is None and request._minor != "0" and self._status not in _BODYLESS
+            if self._status == 204:
+                declared = None
+            data = self._head(declared, chunked)
+            self._streams = 0 if bodyless else 2 if chunked else 1
+            self._left = declared
+            body = self._body()
+            self._first, self._parts, self._size = b"", None, 0
+            self._usual = False
+            self._put(body, data)
 
-    def _stream(self, data: bytes, head: bytes = b"") -> None:
+    def _stream(self, data: bytes) -> None:
+        turn = self._turn
+        if turn is None:
+            raise RuntimeError(OVER)
+        with turn:
+            self._put(data)
+
+    def _put(self, data: bytes, head: bytes = b"") -> None:
+        """Send a piece of the body. Whoever calls this has the turn."""
         if self._streams == _ENDED:
-            raise RuntimeError("the response has ended: nothing can be written once run() has returned")
+            raise RuntimeError(OVER)
         if self._streams == 0 or not data:
             if head:
                 self._transmit(head)
@@ -334,12 +366,14 @@ class Response:
 
     def _end(self) -> None:
         """Send the end of a response that streams."""
-        if self._left:
-            self.error = "the body is shorter than its Content-Length"
-            self._request.connection.closing = True
-        elif self._streams == 2:
-            self._transmit(LAST_CHUNK)
-        self._finish()
+        assert self._turn is not None
+        with self._turn:
+            if self._left:
+                self.error = "the body is shorter than its Content-Length"
+                self._request.connection.closing = True
+            elif self._streams == 2:
+                self._transmit(LAST_CHUNK)
+            self._finish()
 
 
 _encode: Callable[[Any], str] | None = None
@@ -364,5 +398,7 @@ def respond(request: Request) -> Response:
     response._usual = True
     response._status = 200
     response._kind = response._headers = response._first = response._parts = response._streams = None
+    response._turn = None
+    response._open = True
     response.error = None
     return response

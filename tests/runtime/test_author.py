@@ -1,6 +1,7 @@
 """What an author's code may do wrong without taking the server, or another client's answer, with it."""
 
 import http.client
+import re
 import signal
 import socket
 import threading
@@ -275,3 +276,84 @@ def test_a_body_that_is_read_late_takes_nothing_of_the_next_request(inside):
     answer = inside(run)(post + GET % b"/")
     assert answer.count(b"HTTP/1.1 200 OK") == 2 and answer.endswith(b"GET")
     assert told == ["gone"] or told == [b"x" * size]
+
+
+THREADS = """
+import sys, threading, time
+INFO = {"name": "threads", "version": "1.0"}
+sys.setswitchinterval(1e-5)
+def flood(response, piece):
+    for _ in range(20):
+        response.write(piece)
+        response.flush()
+def late(response):
+    try:
+        while True:
+            response.write("late")
+            response.flush()
+    except (RuntimeError, ConnectionError):
+        pass
+def run(context, error, response, request):
+    if request.path == "/many":
+        threads = [threading.Thread(target=flood, args=(response, name * 250_000)) for name in "abcd"]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        return
+    if request.path == "/raise":
+        threading.Thread(target=late, args=(response,)).start()
+        raise ValueError
+    if request.path == "/late":
+        thread = threading.Thread(target=late, args=(response,))
+        thread.start()
+    response.write("done")
+"""
+
+
+def test_threads_of_one_run_may_write_side_by_side(serve):
+    """Every piece arrives whole, in its own chunk, however slowly the client reads."""
+    running = serve(THREADS)
+    with running.connect() as sock:
+        sock.sendall(GET % b"/many")
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        body = answer.read(250_000)
+        time.sleep(0.3)
+        body += answer.read()
+    assert re.fullmatch(rb"(?:(.)\1{249999}){80}", body, re.S)
+
+
+@pytest.mark.parametrize("path", [b"/late", b"/raise"])
+def test_a_thread_that_begins_to_stream_as_run_returns_spoils_no_other_answer(serve, path):
+    """One of the two sends the head; the answer is whole, or the connection is cut. The next one is always its own."""
+    running = serve(THREADS)
+    seen = set()
+    for _ in range(300):
+        with running.connect() as sock:
+            sock.sendall(GET % path + GET % b"/plain")
+            received = b""
+            try:
+                while not received.endswith(b"\r\n\r\ndone") or received.count(b"HTTP/1.1 ") < 2:
+                    piece = sock.recv(65536)
+                    if not piece:
+                        break
+                    received += piece
+            except ConnectionError:
+                seen.add("cut")
+                continue
+        first, *others = re.split(rb"(?=HTTP/1\.1 \d{3} )", received)[1:]
+        head, _, body = first.partition(b"\r\n\r\n")
+        if b"chunked" in head:
+            whole = re.fullmatch(rb"(?:[0-9a-f]+\r\n(?:done|late)+\r\n)*(0\r\n\r\n)?", body)
+            assert whole, received
+            if whole[1] is None:
+                seen.add("cut")
+                continue
+        elif b"500" in head:
+            assert body == b"Internal Server Error\n"
+        else:
+            assert re.fullmatch(rb"(?:done|late)+", body), received
+            assert int(re.search(rb"Content-Length: (\d+)", head)[1]) == len(body), received
+        seen.add("whole")
+        assert len(others) == 1 and others[0].endswith(b"\r\n\r\ndone"), received
+    assert "whole" in seen
+    assert running.get("/plain") == (200, "done")
