@@ -5,10 +5,10 @@
     python benchmarks/build.py --rounds 10
 
 Whole processes, from exec to exit. `first` starts with empty caches of the tool itself (packages are taken from pip's
-and uv's, which are warm); `changed` follows a change of the program, `again` no change at all. The candidates take
-turns. CPU is user and system time of the process and its children, the median of the rounds: effe-tool compiles side by
-side, so on an idle machine with two cores its wall time is less. Wall is the best of the rounds. Memory is the largest
-of any process.
+and uv's, which are warm); `changed` follows a change of the program, `again` no change at all, `added` one more
+dependency (rich, with three of its own), for the candidates that install them. The candidates take turns. CPU is user
+and system time of the process and its children, the median of the rounds: effe-tool compiles side by side, so on an
+idle machine with two cores its wall time is less. Wall is the best of the rounds. Memory is the largest of any process.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ CASES = {
         "pydantic.BaseModel.__name__ + requests.__version__",
     ),
 }
+ADDED = "rich"
 WORDS = {"hello": "Hello, without dependencies", "dependencies": "With requests and pydantic"}
 TOOL = [sys.executable, "-m", "effetool", "build", "-q"]
 Timed = Callable[[], tuple[float, float]]
@@ -63,17 +64,18 @@ def timed(command: list[object], cache: Path, cwd: Path) -> tuple[float, float]:
     return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def commands(case: str, folder: Path) -> tuple[dict[str, list[object]], dict[str, Path]]:
-    """Return each candidate's command, and the file that is changed between its builds."""
+def commands(case: str, folder: Path, *added: str) -> tuple[dict[str, list[object]], dict[str, Path]]:
+    """Write the programs; return each candidate's command, and the file that is changed between its builds."""
     needs, imports, answer = CASES[case]
+    needs = (*needs, *added)
     tools = environment(CACHE / "start" / "tools", *PEERS).parent
     stage, effe = folder / "stage", folder / "effe"
     for path in (stage, effe):
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
     (stage / "app.py").write_text(APP.format(imports=imports, answer=answer))
     required = ", ".join(f'"{need}"' for need in needs)
     (effe / "logic.py").write_text(EFFE.format(requirement=required, imports=imports, answer=answer))
-    app = environment(CACHE / "start" / f"build-{len(needs)}", *(needs or ["pip"]), pip=False)
+    app = environment(CACHE / "start" / f"build-{case}", *(CASES[case][0] or ["pip"]), pip=False)
     (site,) = app.parents[1].glob("lib/python3*/site-packages")
     found: dict[str, list[object]] = {
         "effe-tool": [*TOOL, effe, "--out", folder / "effe.pex"],
@@ -92,51 +94,49 @@ def commands(case: str, folder: Path) -> tuple[dict[str, list[object]], dict[str
 
 
 def one_case(case: str, rounds: int) -> list[list[str]]:
-    """Return a row for each candidate."""
+    """Return the header, and a row for each candidate."""
     with tempfile.TemporaryDirectory(prefix="effe-build-") as name:
         folder = Path(name)
-        found, files = commands(case, folder)
+        steps = ("first", "changed", "again", *(["added"] if CASES[case][0] else []))
         runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
         for number in range(rounds):
             print(f"{case}: round {number + 1} of {rounds}", end="\r", file=sys.stderr)
-            for tool, command in found.items():
+            found, files = commands(case, folder)
+            more, _ = commands(case, folder, ADDED) if "added" in steps else (found, files)
+            for tool in found:
+                commands(case, folder)
                 if tool == "PyInstaller" and number > 0:
                     continue  # many seconds each: once is enough to see
                 cache = Path(tempfile.mkdtemp(dir=folder))
-                for which in ("first", "changed", "again"):
+                for which in steps:
+                    command = found[tool]
                     if which == "changed":
                         with files[tool].open("a") as file:
                             file.write(f"# {number}\n")
+                    elif which == "added":
+                        if tool == "PyInstaller":
+                            continue  # it packs what is installed
+                        commands(case, folder, ADDED)
+                        command = more[tool]
                     runs.setdefault((tool, which), []).append(timed(command, cache, folder))
                 shutil.rmtree(cache, ignore_errors=True)
         print(file=sys.stderr)
 
-        def spent(tool: str, which: str) -> float:
-            return statistics.median(cpu for _, cpu in runs[tool, which])
+        def cpu(tool: str, which: str) -> str:
+            seconds = [cpu for _, cpu in runs.get((tool, which), ())]
+            return f"{statistics.median(seconds):.2f} s" if seconds else ""
 
+        def wall(tool: str, which: str) -> str:
+            return f"{min(runs[tool, which])[0]:.2f} s" if (tool, which) in runs else ""
+
+        def ratio(tool: str) -> str:
+            return f"{min(runs[tool, 'changed'])[0] / min(runs['pex', 'changed'])[0]:.2f}"
+
+        header = ["", *(f"CPU {which}" for which in steps), *(f"wall {which}" for which in steps), "wall changed ÷ pex"]
         return [
-            [
-                tool,
-                *(f"{spent(tool, which):.2f} s" for which in ("first", "changed", "again")),
-                f"{spent(tool, 'changed') / spent('pex', 'changed'):.2f}",
-                *(f"{min(runs[tool, which])[0]:.2f} s" for which in ("first", "changed", "again")),
-            ]
-            for tool in found
+            header,
+            *([tool, *(cpu(tool, s) for s in steps), *(wall(tool, s) for s in steps), ratio(tool)] for tool in found),
         ]
-
-
-def changed_dependency(rounds: int) -> str:
-    """Say how long a build takes after one dependency was added, its wheels in uv's cache."""
-    with tempfile.TemporaryDirectory(prefix="effe-build-") as name:
-        folder = Path(name)
-        taken = []
-        text = EFFE.format(requirement='"requests", "pydantic"{}', imports="", answer='"hello"')
-        for number in range(rounds):
-            for more in ("", ', "idna"'):
-                (folder / "logic.py").write_text(text.replace("{}", more))
-                cache = folder / "cache" / str(number)
-                taken.append((more, timed([*TOOL, folder, "--out", folder / "effe.pex"], cache, folder)[0]))
-        return f"{min(seconds for more, seconds in taken if more):.2f} s"
 
 
 def many(counts: tuple[int, ...]) -> list[list[str]]:
@@ -177,12 +177,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the page")
     options = parser.parse_args()
     run(*TOOL, "--help")
-    header = ("", "CPU first", "changed", "again", "changed ÷ pex", "wall first", "changed", "again")
     text = [f"Measured in {machine()}; {options.rounds} rounds."]
     for case in options.cases or CASES:
-        text += [f"### {WORDS[case]}", table(header, one_case(case, options.rounds))]
-    if not options.cases or "dependencies" in options.cases:
-        text += [f"With a dependency added whose wheels are in uv's cache: {changed_dependency(2)}."]
+        header, *rows = one_case(case, options.rounds)
+        text += [f"### {WORDS[case]}", table(header, rows)]
     text += ["### Many at once", "Caches empty the first time; the second time nothing has changed."]
     text += [
         table(

@@ -6,15 +6,16 @@ that answers at once does not need anyway.
 
 A section is magic number (4 bytes), length of the marshalled loader (4), that loader, the length of the marshalled
 facts (4), those, and the modules that the facts' index points into, marshalled and deflated one by one: only what is
-imported is inflated. Facts: `index`, module name → (path,
-start, size, whether it is a package); `versions`, intervals of sys.version_info that the effe takes; `unpack`, what
-has to be a file before it can be imported, None when nothing has to.
+imported is inflated. Facts: `index`, module name → (path, start, size, whether it is a package); `versions`, intervals
+of sys.version_info that the effe takes; `unpack`, what has to be a file before it can be imported, None when nothing
+has to; `wheels`, the distributions that are imported from the file, None without any, by offsets in that.
 """
 
 from __future__ import annotations
 
 import _frozen_importlib
 import _imp
+import _thread
 import marshal
 import os
 import sys
@@ -23,6 +24,9 @@ import zlib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# Whoever imports one of these is about to hand sys.path to another process.
+SPAWNING = frozenset(("multiprocessing.spawn", "multiprocessing.popen_spawn_posix", "multiprocessing.forkserver"))
 
 
 class Importer:
@@ -51,7 +55,7 @@ class Importer:
         spec: Any
         if not size and package:  # a folder without __init__.py: a namespace package
             spec = _frozen_importlib.ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [file]
+            spec.submodule_search_locations = [self._file(name, one) for one in place.split("|")]
             return spec
         spec = _frozen_importlib.ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
         spec._set_fileattr = True
@@ -71,9 +75,12 @@ class Importer:
 
     def get_code(self, name: str) -> Any:
         place, start, size, _ = self._entry(name)
-        code = marshal.loads(zlib.decompress(self._code[start : start + size]))
+        code = marshal.loads(zlib.decompress(self._read(start, size)))
         _imp._fix_co_filename(code, self._file(name, place))  # type: ignore[attr-defined]
         return code
+
+    def _read(self, start: int, size: int) -> Any:
+        return self._code[start : start + size]
 
     def is_package(self, name: str) -> bool:
         return bool(self._entry(name)[3])
@@ -82,13 +89,9 @@ class Importer:
         return self._file(name, self._entry(name)[0])
 
     def get_source(self, name: str) -> str:
-        import zipimport
-
-        path = f"{self.archive}/{self._entry(name)[0]}"
-        raw = zipimport.zipimporter(self.archive).get_data(path)
         from importlib.util import decode_source
 
-        return decode_source(raw)
+        return decode_source(self.get_data(f"{self.archive}/{self._entry(name)[0]}"))
 
     def get_data(self, path: str) -> bytes:
         if path.startswith(self.archive + "/"):
@@ -106,6 +109,44 @@ class Importer:
             return self._index[name]
         except KeyError:
             raise ImportError(f"not in {self.archive}: {name!r}", name=name) from None
+
+
+class Wheels(Importer):
+    """Finder and loader of the distributions; those that have to be files are unpacked when one of them is wanted."""
+
+    def __init__(self, archive: str, wheels: Any, unpack: Any) -> None:
+        super().__init__(archive, archive, wheels["index"], memoryview(b""))
+        self._metadata = wheels["metadata"]
+        self._tops = wheels["tops"]
+        self._unpack = unpack
+        self._open = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)  # of a file that is replaced the old one is read
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name in self._tops or name in SPAWNING:
+            self._unpack()
+            return None
+        return super().find_spec(name, path, target)
+
+    def _read(self, start: int, size: int) -> Any:
+        return os.pread(self._open, size, start)
+
+    def iter_modules(self, prefix: str = "") -> Any:  # by pkgutil, which then goes on through sys.path
+        self._unpack()
+        return ()
+
+    def find_distributions(self, context: Any) -> Any:
+        """Answer `importlib.metadata` for what is not in a folder of sys.path."""
+        import zipfile
+        from importlib.metadata import PathDistribution
+
+        wanted = context.name and context.name.lower().replace("-", "_").replace(".", "_")
+        whole = zipfile.Path(self.archive)
+        unpacked = any(entry.endswith("/deps") for entry in sys.path)
+        for name, folder, stays in () if "path" in vars(context) else self._metadata:
+            if wanted == name and not stays:
+                self._unpack()
+            elif wanted in (None, name) and (stays or not unpacked):
+                yield PathDistribution(whole / folder)
 
 
 class Resources:
@@ -155,6 +196,14 @@ def _pex(path: str) -> None:
     os.execv(sys.executable, [sys.executable, path, *sys.argv[1:]])
 
 
+def _told(path: str) -> Any:
+    """Return the facts for a Python that nothing was compiled for."""
+    import json
+    import zipimport
+
+    return json.loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
+
+
 def boot(section: bytes) -> None:
     """Start the effe in this process."""
     called = sys.argv[1]
@@ -166,18 +215,14 @@ def boot(section: bytes) -> None:
     path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
     if sys.path[:1] == [""]:  # -c puts the working directory first when Python is not isolated
         del sys.path[0]
-    magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
-    compiled = section[:4] == magic
+    compiled = section[:4] == sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
     if compiled:
         start = 8 + int.from_bytes(section[4:8], "little")
         size = int.from_bytes(section[start : start + 4], "little")
         facts = marshal.loads(section[start + 4 : start + 4 + size])
         code = memoryview(section)[start + 4 + size :]
     else:
-        import json
-        import zipimport
-
-        facts = json.loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
+        facts = _told(path)
     version = list(sys.version_info[:3])
     fits = any(list(low) <= version < list(high) for low, high in facts["versions"])
     if sys.implementation.name != "cpython" or not fits:
@@ -193,17 +238,29 @@ def boot(section: bytes) -> None:
     if not hasattr(builtins, "exit"):  # site defines them; an author may call them
         builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     sys.excepthook = _excepthook
-    home: Any = path
-    if facts["unpack"] is not None:
-        home = lambda: _unpacked(path, facts["unpack"], called)  # noqa: E731
-        if not compiled:
-            home()
+    wheels = facts["wheels"] if compiled else None
+    if wheels is not None and os.environ.get("EFFE_UNPACK"):
+        facts |= _told(path)
+        wheels = None
+    lock = _thread.RLock()
+
+    def unpacked() -> Any:
+        with lock:
+            if "home" not in facts:
+                facts["home"] = _unpacked(path, facts["unpack"], called) if facts["unpack"] else path
+        return facts["home"]
+
     if compiled:
-        importer = Importer(path, home, facts["index"], code)
+        # Of what could fail nothing is left for an import in the midst of serving.
+        early = facts["unpack"] and (wheels is None or facts["unpack"]["own"] or facts["unpack"]["native"])
         at = len(sys.meta_path) - 1
-        sys.meta_path.insert(at, importer)
+        sys.meta_path.insert(at, Importer(path, unpacked if early else path, facts["index"], code))
         sys.path.append(path)
+        if wheels is not None:
+            sys.meta_path.insert(at + 1, Wheels(path, wheels, unpacked))
+            sys.path.extend(f"{path}/{prefix}" for prefix in wheels["paths"])
     else:
+        unpacked()
         sys.path.insert(0, path)
     sys.exit(__import__("effetool.runtime.__main__", None, None, ["main"]).main())
 
@@ -295,19 +352,19 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
             # Python 3.13 reads the directory when it is first asked for it, by a method.
             names = archive._get_files() if hasattr(archive, "_get_files") else archive._files  # type: ignore[attr-defined]
             made = {beside}
-            for entry in names:
-                for prefix in facts["deps"]:
-                    if entry.startswith(prefix):
-                        _write(f"{beside}/deps/{entry[len(prefix) :]}", archive.get_data(entry), made)
-                if entry in facts["own"]:
-                    _write(f"{beside}/own/{entry}", archive.get_data(entry), made)
-            code = f"__effe__/{sys.implementation.cache_tag}.pyc"
-            if facts["deps"] and code in names:
-                head = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
-                for entry, data in marshal.loads(archive.get_data(code)):
+            head = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
+            with open(path, "rb") as file:
+                for entry in names:
+                    for prefix in facts["deps"]:
+                        if entry.startswith(prefix):
+                            _write(f"{beside}/deps/{entry[len(prefix) :]}", [archive.get_data(entry)], made)
+                    if entry in facts["own"]:
+                        _write(f"{beside}/own/{entry}", _pieces(archive, file, names[entry]), made)
+                for entry, start, size in facts["code"]:
                     parent, _, module = entry.rpartition("/")
                     target = f"{parent}/__pycache__/{module[:-3]}.{sys.implementation.cache_tag}.pyc"
-                    _write(f"{beside}/deps/{target}", head + data, made)
+                    file.seek(start)
+                    _write(f"{beside}/deps/{target}", [head, zlib.decompress(file.read(size))], made)
             os.rename(beside, folder)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -317,7 +374,19 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
     return folder
 
 
-def _write(path: str, data: bytes, made: set[str]) -> None:
+def _pieces(archive: Any, file: Any, entry: Any) -> Any:
+    """Yield the content of an entry; what is not deflated may be larger than memory."""
+    name, method, packed, _, offset, *_ = entry
+    if method:
+        yield archive.get_data(name)
+    else:
+        file.seek(offset + 26)  # of its local header, the sizes of what follows that
+        file.seek(int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little"), 1)
+        for start in range(0, packed, 1 << 20):
+            yield file.read(min(1 << 20, packed - start))
+
+
+def _write(path: str, pieces: Any, made: set[str]) -> None:
     if path.endswith("/"):
         return
     parent = path.rpartition("/")[0]
@@ -325,7 +394,7 @@ def _write(path: str, data: bytes, made: set[str]) -> None:
         os.makedirs(parent, 0o700, exist_ok=True)
         made.add(parent)
     with open(path, "wb") as file:
-        file.write(data)
+        file.writelines(pieces)
 
 
 boot(globals()["data"])

@@ -19,6 +19,7 @@ from .contents import runtime_files
 from .options import Options
 from .preparing import Clock, Prepared
 from .sbom import LOCK, SBOM, bill_of_materials
+from .straight import Wheel, compile_wheels
 from .wheelhouse import digest_of
 
 __all__ = ["check_budgets", "make"]
@@ -31,16 +32,16 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
         BuildError: E131, E134–E139.
     """
     contents = dataclasses.replace(prepared.contents, extra=_records(prepared))
-    compiling = _Aside(lambda: pack.compile_modules(contents, cache))
+    compiling = _Aside(lambda: (pack.compile_modules(contents, cache), _wheels(prepared, cache)))
     try:
         base = make_base(*_base_arguments(prepared), cache)
     finally:
         compiling.join()
-    compiled = compiling.result()
+    compiled, wheels = compiling.result()
     clock.step("base", "", f"pex {pex_version()}")
     with _beside(prepared.target) as temporary:
         with temporary.open("wb") as out:
-            size = pack.write(out, contents, base, compiled, cache)
+            size = pack.write(out, contents, base, compiled, wheels, cache)
         temporary.chmod(0o755 & ~_umask())
         digest = digest_of(temporary)
         clock.step("bundle", "", _bundled(prepared))
@@ -67,10 +68,10 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
 class _Aside(threading.Thread):
     """A thread that gives its result; concurrent.futures would import logging for it."""
 
-    def __init__(self, work: Callable[[], pack.Compiled]) -> None:
+    def __init__(self, work: Callable[[], tuple[pack.Compiled, list[Wheel]]]) -> None:
         super().__init__(daemon=True)
         self._work = work
-        self._result: pack.Compiled = {}
+        self._result: tuple[pack.Compiled, list[Wheel]] = {}, []
         self._error: BaseException | None = None
         self.start()
 
@@ -80,7 +81,7 @@ class _Aside(threading.Thread):
         except BaseException as error:  # raised where the result is asked for
             self._error = error
 
-    def result(self) -> pack.Compiled:
+    def result(self) -> tuple[pack.Compiled, list[Wheel]]:
         if self._error is not None:
             raise self._error
         return self._result
@@ -101,6 +102,15 @@ def _records(prepared: Prepared) -> dict[str, bytes]:
     if resolution and resolution.lock:
         records[LOCK] = resolution.lock.encode()
     return records
+
+
+def _wheels(prepared: Prepared, cache: Cache) -> list[Wheel]:
+    """Return the wheels compiled for the Pythons they were chosen for."""
+    contents, resolution = prepared.contents, prepared.resolution
+    if resolution is None or contents.targets is None:
+        return []
+    pythons = {minor: path for minor, path in contents.pythons.items() if minor in contents.targets}
+    return compile_wheels([(one.wheel, one.sha256) for one in resolution.distributions], pythons, cache)
 
 
 def _base_arguments(prepared: Prepared) -> tuple[list[Path], list[str], list[str]]:

@@ -113,7 +113,7 @@ def compile_all(sources: list[tuple[str, bytes]]) -> list[bytes]:
 
 def _main() -> None:
     """Answer what stands on stdin: a marshalled list of (file name, source)."""
-    from importlib.util import MAGIC_NUMBER
+    from _frozen_importlib_external import MAGIC_NUMBER  # importlib.util has it too, and takes longer to import
 
     sys.setrecursionlimit(20000)
     sources = marshal.loads(sys.stdin.buffer.read())

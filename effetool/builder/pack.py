@@ -7,10 +7,10 @@ unpacks under `pex_hash` and `code_hash`, so both follow the content: an artefac
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import marshal
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..artifact import BUILD_RECORD
@@ -23,6 +23,7 @@ from .bytecode import compile_for
 from .cache import Cache
 from .contents import HOUSE, Contents, runtime_files, tool_digest
 from .plan import File
+from .straight import Wheel, staying
 
 __all__ = ["Compiled", "compile_modules", "write"]
 
@@ -33,7 +34,7 @@ UNUSED = ".bootstrap/pex/vendor/_vendored/setuptools/"
 HASHED = ("__main__.py", "__pex__/__init__.py")
 LOADER = "__effe__/loader.py"
 EMBEDDED = "effetool/embedded.py"
-# For each minor its magic number and the marshalled code of each module; empty where it does not compile.
+# For each minor its magic number and the deflated code of each module; empty where it does not compile.
 Compiled = dict[int, tuple[bytes, dict[str, bytes]]]
 
 
@@ -71,47 +72,41 @@ def compile_modules(contents: Contents, cache: Cache) -> Compiled:
     return found
 
 
-def write(out: BinaryIO, contents: Contents, base: bytes, compiled: Compiled, cache: Cache) -> int:
+def write(
+    out: BinaryIO, contents: Contents, base: bytes, compiled: Compiled, wheels: Sequence[Wheel], cache: Cache
+) -> int:
     """Write the artefact to `out`, which is empty, and return its size.
 
     Raises:
         BuildError: E131 when a file changed while it was read, E134 too large.
     """
-    system = dict(runtime_files())
-    system[EMBEDDED] = embedded(contents.info, contents.module)
+    runtime = _runtime(cache)
+    own = embedded(contents.info, contents.module)
     author = {file.name: file for file in contents.files}
     intervals = boot.versions(contents.python)
     taken = boot.minors(intervals)
     loader = (HOUSE / "builder/loader.py").read_bytes()
-    unpack = _unpack(contents, base)
-    told = {"versions": intervals, "unpack": unpack}
-    sections = _sections(compiled, told)
+    inside = archive.entries(base)
+    told = {"versions": intervals, "unpack": _unpack(contents, {wheel.file for wheel in wheels}), "wheels": None}
 
     out.write(bytes(boot.HEADER_SIZE))
     writer = Writer(out, contents.date)
     source = writer.add(LOADER, loader, store=True), len(loader)
-    places = {
-        minor: (writer.add(f"__effe__/cpython-3{minor}.code", data, store=True), len(data))
-        for minor, data in sections.items()
-    }
-    if unpack is not None and unpack["deps"]:
-        for minor, data in _bytecode(contents, base, cache).items():
-            writer.add(f"__effe__/cpython-3{minor}.pyc", data)
+    places = {}
+    for minor in sorted(compiled, reverse=True):
+        data = _section(*compiled[minor], {**told, **_straight(contents, wheels, minor, writer)})
+        places[minor] = writer.add(f"__effe__/cpython-3{minor}.code", data, store=True), len(data)
     writer.add("__effe__/boot.json", json.dumps(told, sort_keys=True).encode())
-    writer.add(
-        BUILD_RECORD,
-        json.dumps(
-            {**contents.facts, "compiled": [f"3.{minor}" for minor in sections]}, sort_keys=True, indent=1
-        ).encode(),
-    )
+    record = {**contents.facts, "compiled": [f"3.{minor}" for minor in places]}
+    writer.add(BUILD_RECORD, json.dumps(record, sort_keys=True, indent=1).encode())
     for path in sorted(contents.extra):
         writer.add(path, contents.extra[path])
-    kept, anew = _renewed(base, contents, [*system.items()], [*author.values()])
+    kept, anew = _renewed(base, inside, contents, [*runtime_files(), (EMBEDDED, own)], [*author.values()])
     for path, data in anew.items():
         writer.add(path, data)
     writer.splice(base, kept)
-    for path in sorted(system):
-        writer.add(path, system[path])
+    writer.splice(runtime, archive.entries(runtime))
+    writer.add(EMBEDDED, own)
     for path in sorted(author):
         file = author[path]
         if file.data is not None:
@@ -128,11 +123,24 @@ def write(out: BinaryIO, contents: Contents, base: bytes, compiled: Compiled, ca
     return size
 
 
-def _unpack(contents: Contents, base: bytes) -> dict[str, object] | None:
+def _runtime(cache: Cache) -> bytes:
+    """Return a zip of the runtime, which is deflated once."""
+    key = tool_digest()
+    kept = cache.get("runtime", key)
+    if kept is None:
+        packed = io.BytesIO()
+        writer = Writer(packed)
+        for path, data in runtime_files():
+            writer.add(path, data)
+        writer.close()
+        kept = packed.getvalue()
+        cache.put("runtime", key, kept)
+    return kept
+
+
+def _unpack(contents: Contents, wheels: Collection[str]) -> dict[str, object] | None:
     """Return what the loader has to make files of: distributions, and data that the author opens by `__file__`."""
-    deps = sorted(
-        {f".deps/{e.name.split('/')[1]}/" for e in archive.entries(base) if e.name.startswith(".deps/")} - {".deps//"}
-    )
+    deps = sorted(f".deps/{wheel}/" for wheel in wheels)
     own: list[str] = []
     if any(not f.name.endswith(".py") for f in contents.files) and any(
         f.data is not None and f.name.endswith(".py") and b"__file__" in f.data for f in contents.files
@@ -143,46 +151,68 @@ def _unpack(contents: Contents, base: bytes) -> dict[str, object] | None:
     digests = [file.digest for file in contents.files] if own else []
     told = json.dumps([contents.facts["distributions"], deps, own, digests, tool_digest()], sort_keys=True)
     key = hashlib.sha256(told.encode()).hexdigest()[:32]
-    return {"key": key, "deps": deps, "own": own, "native": contents.native}
+    return {"key": key, "deps": deps, "own": own, "native": contents.native, "code": []}
 
 
-def _bytecode(contents: Contents, base: bytes, cache: Cache) -> dict[int, bytes]:
-    """Return the distributions' modules compiled for the Pythons they were chosen for."""
-    pythons = {minor: path for minor, path in contents.pythons.items() if minor in (contents.targets or ())}
-    sources = []
-    for entry in archive.entries(base):
-        if entry.name.startswith(".deps/") and entry.name.endswith(".py") and "/.prefix/" not in entry.name:
-            sources.append((entry.name.split("/", 2)[2], archive.read(base, entry)))
-    return {
-        minor: marshal.dumps([(name, code) for (name, _), code in zip(sources, codes, strict=True) if code], 2)
-        for minor, (_, codes) in compile_for(pythons, sources, cache).items()
-    }
+def _straight(contents: Contents, wheels: Sequence[Wheel], minor: int, writer: Writer) -> dict[str, object]:
+    """Write the wheels' code for a Python, and return what its loader is told of them."""
+    if not wheels or any(minor not in wheel.code for wheel in wheels):
+        return {}
+    stay = staying(wheels, [file.data for file in contents.files if file.data is not None])
+    pieces = [wheel.code[minor][path] for wheel in wheels for path in sorted(wheel.code[minor])]
+    at = writer.add(f"__effe__/cpython-3{minor}.wheels.code", b"".join(pieces), store=True)
+    index: dict[str, tuple[str, int, int, bool]] = {}
+    code = []
+    for wheel in wheels:
+        prefix = f".deps/{wheel.file}/"
+        for path in sorted(wheel.code[minor]):
+            size = len(wheel.code[minor][path])
+            if wheel.file in stay:
+                module, package = _module(path)
+                index[module] = (prefix + path, at, size, package)
+            else:
+                code.append((path, at, size))
+            at += size
+    for name, folders in _namespaces(index).items():
+        index[name] = ("|".join(folders), 0, 0, True)
+    unpack = _unpack(contents, {wheel.file for wheel in wheels} - stay)
+    if unpack is not None:
+        unpack["code"] = code
+    tops = frozenset().union(*(wheel.tops for wheel in wheels if wheel.file not in stay))
+    metadata = [(wheel.name, f".deps/{wheel.file}/{wheel.metadata}/", wheel.file in stay) for wheel in wheels]
+    paths = [f".deps/{wheel.file}" for wheel in wheels if wheel.file in stay]
+    return {"unpack": unpack, "wheels": {"index": index, "paths": paths, "tops": tops, "metadata": metadata}}
 
 
-def _sections(compiled: Compiled, told: Mapping[str, object]) -> dict[int, bytes]:
-    """Return the section of each Python, the newest first."""
-    sections = {}
-    for minor in sorted(compiled, reverse=True):
-        magic, codes = compiled[minor]
-        program = codes["loader.py"]
-        codes = {path: code for path, code in codes.items() if path != "loader.py"}
-        packed = {path: zlib.compress(code, 9) for path, code in codes.items() if code}
-        index: dict[str, tuple[str, int, int, bool]] = {}
-        at = 0
-        for path in sorted(codes):
-            code = packed.get(path)
-            if code is None:
-                continue
-            module, package = _module(path)
-            index[module] = (path, at, len(code), package)
-            at += len(code)
-        for path in [*codes]:  # folders without __init__.py
-            parts = path.split("/")[:-1]
-            for depth in range(1, len(parts) + 1):
-                index.setdefault(".".join(parts[:depth]), ("/".join(parts[:depth]), 0, 0, True))
-        ordered = [packed[path] for path in sorted(packed)]
-        sections[minor] = boot.section(program, {**told, "index": index}, ordered, magic)
-    return sections
+def _section(magic: bytes, codes: Mapping[str, bytes], told: Mapping[str, object]) -> bytes:
+    """Return the section of one Python: its loader, what that is told, and the modules."""
+    index: dict[str, tuple[str, int, int, bool]] = {}
+    at = 0
+    modules = {path: codes[path] for path in sorted(codes) if codes[path] and path != "loader.py"}
+    for path, code in modules.items():
+        module, package = _module(path)
+        index[module] = (path, at, len(code), package)
+        at += len(code)
+    for path in codes:  # folders without __init__.py
+        parts = path.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            index.setdefault(".".join(parts[:depth]), ("/".join(parts[:depth]), 0, 0, True))
+    program = zlib.decompress(codes["loader.py"])
+    return boot.section(program, {**told, "index": index}, [*modules.values()], magic)
+
+
+def _namespaces(index: Mapping[str, tuple[str, int, int, bool]]) -> dict[str, list[str]]:
+    """Return the packages without `__init__.py`, and the folders of each."""
+    found: dict[str, list[str]] = {}
+    for name, (path, *_, package) in index.items():
+        parts = name.split(".")
+        folder = path.split("/")[: -1 - package]
+        for depth in range(len(parts) - 1, 0, -1):
+            above = ".".join(parts[:depth])
+            place = "/".join(folder[: len(folder) - (len(parts) - 1 - depth)])
+            if above not in index and place not in found.setdefault(above, []):
+                found[above].append(place)
+    return found
 
 
 def _module(path: str) -> tuple[str, bool]:
@@ -193,10 +223,14 @@ def _module(path: str) -> tuple[str, bool]:
 
 
 def _renewed(
-    base: bytes, contents: Contents, system: Sequence[tuple[str, bytes]], author: Sequence[File]
+    base: bytes,
+    inside: Sequence[Entry],
+    contents: Contents,
+    system: Sequence[tuple[str, bytes]],
+    author: Sequence[File],
 ) -> tuple[list[Entry], dict[str, bytes]]:
     """Return the base's entries to copy, and those that name its hash, written anew."""
-    found = {entry.name: entry for entry in archive.entries(base)}
+    found = {entry.name: entry for entry in inside}
     told = json.loads(archive.read(base, found[PEX_INFO]))
     old = told["pex_hash"]
     code = hashlib.sha1(usedforsecurity=False)
