@@ -43,6 +43,9 @@ def work(settings: Settings, known: Info, log: Log) -> int:
         return failed(log, f"{VARIABLE} is for the parent of -workers to set")
     signals = Signals(*HEARD)
     process = Process(settings, known, log, ours)
+    begun = threading.Event()
+    obey = (parent, process, begun, sockets)
+    threading.Thread(target=_obey, args=obey, name="effe-parent", daemon=True).start()
     try:
         # Only the parent's word counts, here as below.
         code = signals.during(process.prepare, signal.SIGTERM)
@@ -51,15 +54,12 @@ def work(settings: Settings, known: Info, log: Log) -> int:
     if code:
         return code
     thread = process.begin(signals)
-    ready = Readiness(lambda: process.server.ready, process.effe.ready)
-    threading.Thread(target=_obey, args=(parent, process, ready, sockets), name="effe-parent", daemon=True).start()
+    begun.set()
+    _say(parent, b"ready\n")
     # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a
     # worker.
     attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
-    try:
-        parent.sendall(_status(process, "stopped"))  # the last counts, for the parent's sums
-    except OSError:
-        pass
+    _say(parent, _status(process, "stopped"))  # the last counts, for the parent's sums
     return leave(0)
 
 
@@ -68,25 +68,38 @@ def _adopt(descriptor: int) -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
-def _obey(parent: socket.socket, process: Process, ready: Readiness, sockets: list[list[socket.socket]]) -> None:
-    """Do what the parent says until it is gone: `status`, `help N` (accept for worker N, which is dead), `leave N`."""
+def _say(parent: socket.socket, words: bytes) -> None:
+    try:
+        parent.sendall(words)
+    except OSError:  # it is gone
+        pass
+
+
+def _obey(parent: socket.socket, process: Process, begun: threading.Event, sockets: list[list[socket.socket]]) -> None:
+    """Do what the parent says until it is gone: `status`, `help N` (accept for worker N, which is dead), `leave N`.
+
+    Its end is SIGTERM, in an init that has not returned too: until then these sockets take clients that nobody answers.
+    """
     parent.setblocking(True)
     helped: dict[int, list[Listener]] = {}
+    ready = None
     try:
-        parent.sendall(b"ready\n")
         with parent.makefile("rb") as lines:
             for line in lines:
                 word, _, number = line.partition(b" ")
+                if not begun.is_set():
+                    continue
                 if word == b"help" and int(number) not in helped:
                     helped[int(number)] = [process.server.listen(each) for each in sockets[int(number)]]
                 elif word == b"leave":
                     for listener in helped.pop(int(number), ()):
                         listener.close()
                 elif word == b"status\n":
-                    parent.sendall(_status(process, ready()))
+                    ready = ready or Readiness(lambda: process.server.ready, process.effe.ready)
+                    _say(parent, _status(process, ready()))
     except OSError:
         pass
-    process.server.shutdown()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _status(process: Process, wrong: str | None) -> bytes:

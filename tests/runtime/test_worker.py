@@ -20,10 +20,26 @@ def ready(): return True
 """
 
 
+SLOW = (
+    EFFE
+    + """
+def init():
+    import time
+    print("init", flush=True)
+    time.sleep(600)
+"""
+)
+
+
 @pytest.fixture
-def started(tmp_path):
+def source():
+    return EFFE
+
+
+@pytest.fixture
+def started(tmp_path, source):
     """A worker whose parent is the test: its process, the socket to it and what it says, the ports of two sockets."""
-    (tmp_path / "logic.py").write_text(EFFE)
+    (tmp_path / "logic.py").write_text(source)
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
     first, second = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
@@ -31,7 +47,8 @@ def started(tmp_path):
     environ = {**os.environ, "PYTHONPATH": PYTHONPATH, "EFFE_LOG": "json", "EFFE_WORKER": value}
     command = [sys.executable, "-m", "effetool.runtime", "logic.py"]
     handed = [each.fileno() for each in (first, second, theirs)]
-    process = subprocess.Popen(command, env=environ, cwd=tmp_path, pass_fds=handed, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environ, cwd=tmp_path, pass_fds=handed, text=True, **pipes)
     theirs.close()
     lines = ours.makefile("rb")
     try:
@@ -61,6 +78,16 @@ def test_it_says_ready_answers_status_and_ends_with_its_parent(started):
     last = json.loads(lines.readline())
     assert last["wrong"] == "stopped" and last["counts"]["requests"][1] == 1
     assert lines.readline() == b"" and process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("source", [SLOW], ids=["init"])
+def test_a_parent_that_goes_ends_an_init_too(started):
+    """Else it would hold the port, and keep clients waiting beside the parent's successor."""
+    process, parent, lines, _, _ = started
+    assert process.stdout.readline() == "init\n"
+    parent.shutdown(socket.SHUT_WR)
+    assert process.wait(PATIENCE) == 0
+    assert lines.readline() == b""
 
 
 def test_it_helps_a_dead_neighbour_until_it_is_back(started):
