@@ -19,6 +19,7 @@ from effetool.builder import Options, build, build_many
 from effetool.builder.plan import plan
 from effetool.errors import BuildError, DependencyError
 from effetool.project import find_all, find_one
+from tests.served import serve
 
 from .shelf import Shelf, make_effe, make_wheel
 
@@ -215,6 +216,28 @@ def test_a_large_file_is_streamed(tmp_path: Path, cache: Path) -> None:
         file.seek(200 << 20)
         assert file.read(13) == b"in the middle"
     assert json.loads(subprocess.run([tmp_path / "made.pex", "-info"], capture_output=True).stdout)["name"] == "one"
+
+
+@pytest.mark.slow
+def test_a_large_file_is_unpacked_piece_by_piece(tmp_path: Path, cache: Path) -> None:
+    """An effe that opens its data by `__file__`: its first start does not hold what it writes."""
+    root = tmp_path / "one"
+    root.mkdir()
+    run = """    import pathlib, resource
+    with pathlib.Path(__file__).with_name("large.bin").open("rb") as file:
+        file.seek(200 << 20)
+        response.json([file.read(13).decode(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])
+"""
+    (root / "logic.py").write_text(TEXT.format("one").replace(" ...\n", f"\n{run}"))
+    with (root / "large.bin").open("wb") as file:
+        file.truncate(400 << 20)
+        file.seek(200 << 20)
+        file.write(b"in the middle")
+    made = build(find_one(root), Options(out=tmp_path / "made.pex"))
+    with serve([made.path], tmp_path, tmp_path / "log") as server:
+        read, memory = json.loads(server.request("GET", "/").text)
+    assert read == "in the middle" and memory < 100 << 10, "KiB"
+    assert [entry.stat().st_size for entry in cache.parent.glob("effe/*/own/large.bin")] == [400 << 20]
 
 
 def test_a_file_that_changes_while_it_is_packed_fails_the_build(tmp_path: Path, cache: Path) -> None:
