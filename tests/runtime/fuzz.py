@@ -4,7 +4,7 @@
     python -m tests.runtime.fuzz CORPUS -max_total_time=3600
 
 CORPUS is a directory that keeps what was found interesting; the rest are libFuzzer's options. An input that breaks a
-rule below is written to ./crash-*: it becomes a case of the tests.
+rule below is written to ./crash-*: it becomes a case of the tests. With that file in the place of CORPUS it is run again.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ def submits(stream: bytes, chunked: int) -> None:
 def main() -> None:
     """Begin with the streams of the tests."""
     corpus = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
-    if corpus is not None:
+    if corpus is not None and not corpus.is_file():
         corpus.mkdir(parents=True, exist_ok=True)
         for number, (stream, _) in enumerate(STREAMS):
             (corpus / f"case-{number}").write_bytes(bytes([number % 192, 10, 20, 40, 80]) + stream)

@@ -133,7 +133,8 @@ def test_limits_have_their_statuses():
     ("line", "status"),
     [(b"GET http://h/a HTTP/1.1", None), (b"GET http://h HTTP/1.1", None), (b"OPTIONS * HTTP/1.1", None),
      (b"GET * HTTP/1.1", 400), (b"GET a/b HTTP/1.1", 400), (b"GET h:443 HTTP/1.1", 400), (b"CONNECT h:443 HTTP/1.1", 501),
-     (b"GET http:///a HTTP/1.1", 400), (b"GET http://u@h/ HTTP/1.1", 400), (b"GET http://h\\x/ HTTP/1.1", 400)],
+     (b"GET http:///a HTTP/1.1", 400), (b"GET http://u@h/ HTTP/1.1", 400), (b"GET http://h\\x/ HTTP/1.1", 400),
+     (b"GET http://h# HTTP/1.1", 400), (b"GET http://h/#a HTTP/1.1", 400)],
 )  # fmt: skip
 def test_target_forms(line, status):
     """RFC 9112 3.2: origin and absolute form are served, `*` for OPTIONS, CONNECT makes no tunnel."""
@@ -144,9 +145,10 @@ def test_target_forms(line, status):
 
 
 def test_an_absolute_target_is_split():
-    """RFC 9112 3.2.2; a path is never empty, a fragment is no part of the request."""
+    """RFC 9112 3.2.2; a path is never empty, and a fragment makes it no absolute-URI (RFC 3986 4.3)."""
     assert split_absolute("HTTP://h:1/a?b") == ("h:1", "/a?b")
-    assert split_absolute("http://h?b#c") == ("h", "/?b")
+    assert split_absolute("http://h?b") == ("h", "/?b")
+    assert split_absolute("http://h?b#c") is None
     assert split_absolute("/a") is None
 
 
