@@ -4,7 +4,7 @@
     python -m tests.runtime.fuzz CORPUS -max_total_time=3600
 
 CORPUS is a directory that keeps what was found interesting; the rest are libFuzzer's options. An input that breaks a
-rule below is written to ./crash-*: it becomes a case of the tests. With that file in the place of CORPUS it is run again.
+rule below is written to ./crash-*: it becomes a case of the tests. With that file as CORPUS it is run again.
 """
 
 import contextlib
