@@ -17,7 +17,12 @@ def _main() -> int:
     if sys.argv[1:] in (["--version"], ["-V"]):  # the quickest question is answered before anything is imported
         from . import __version__
 
-        print(f"effe-tool {__version__}")
+        try:
+            print(f"effe-tool {__version__}", flush=True)
+        except OSError as error:
+            from .cli import unwritten
+
+            return unwritten(error)
         return 0
     from .cli import main as cli_main
 

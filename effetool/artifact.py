@@ -120,7 +120,10 @@ def read_artifact(path: Path) -> Artifact:
             raise ValueError("its build record has no INFO")
     except OSError as error:
         raise BuildError(
-            f"cannot read {path}: {error.strerror or error}", code="E131", place=Place(path), fix="check the path"
+            f"cannot read {path}: {error.strerror or error}",
+            code="E131",
+            place=Place(path),
+            fix=f"effe-tool build {path}, then name the .pex" if path.is_dir() else "check the path",
         ) from error
     except KeyError as error:
         raise BuildError(

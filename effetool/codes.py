@@ -42,7 +42,8 @@ CODES: dict[str, Entry] = {
         "INFO is read without running the module, so that a build needs none of its dependencies and runs none of its code. A value "
         "that calls, adds or formats something cannot be read so. Write it as a literal. Every command reads it so, also dev, "
         "test, run and invoke, which import the module: what they take is what build, image, deploy and up take. build --import-info "
-        "is the one exception: it runs the module and writes what it learned into the file, which invoke and run then take.",
+        "is the one exception: it runs the module, with what it declares installed, and "
+        "writes what it learned into the file, which invoke and run then take.",
     ),
     "E112": Entry(
         "INFO is not JSON",

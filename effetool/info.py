@@ -104,6 +104,7 @@ def check_name(name: object, place: Place | None = None) -> str:
         )
     if not NAME.match(name):
         near = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_0123456789")[:63].rstrip("-_")
+        near += "-effe" if near in RESERVED else ""
         raise InfoError(
             f"INFO: name {shown(name)} cannot name a file, an image and a service: it takes a lower-case letter "
             "first, then letters, digits, `-` or `_`, at most 63, the last one a letter or digit",

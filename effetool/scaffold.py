@@ -88,8 +88,14 @@ def plan(options: NewOptions, say: Callable[[str], None] = lambda line: None) ->
         ScaffoldError: E201 files exist, E203 a faulty template, E206 a repository.
     """
     target = options.target
+    if target.name == "..":
+        raise UsageError(
+            f"{target} is a directory above this one",
+            code="E115",
+            fix=f"effe-tool new {target.resolve()}, if you mean it",
+        )
     single = target.suffix == ".py"
-    name = check_new_name((target if target.name not in ("", ".", "..") else target.resolve()).name.removesuffix(".py"))
+    name = check_new_name((target if target.name else target.resolve()).name.removesuffix(".py"))
     if name in IGNORED and not single:
         raise UsageError(
             f"no effe is looked for in a directory called {name!r}: such a one holds what is built or installed",
@@ -148,10 +154,13 @@ def check_new_name(name: str) -> str:
     try:
         check_name(name)
     except InfoError as error:
-        fix = error.fix.split('"')[3] if error.fix else "hello"
-        raise UsageError(
-            error.message.replace("INFO: name", "the name"), code="E115", fix=f"effe-tool new {fix}"
-        ) from None
+        near = error.fix.split('"')[3] if error.fix else "hello"
+        fix: str | None = f"effe-tool new {near}"
+        try:
+            check_new_name(near)
+        except UsageError as further:  # Class is written class, which is a keyword
+            fix = further.fix
+        raise UsageError(error.message.replace("INFO: name", "the name"), code="E115", fix=fix) from None
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise UsageError(f"the name {name!r} is a keyword of Python", code="E115", fix=f"effe-tool new {name}-effe")
     if name == "effetool":

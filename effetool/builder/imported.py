@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-import sys
+from collections.abc import Callable
 
 from ..errors import InfoError, Place
 from ..project import Project
+from .environment import environment_of
 
 __all__ = ["import_info"]
 
@@ -24,13 +26,15 @@ printed.write(info if isinstance(info, str) else json.dumps(info, ensure_ascii=F
 """
 
 
-def import_info(project: Project) -> str:
-    """Run the module in a process of its own and return INFO as JSON.
+def import_info(project: Project, progress: Callable[[str], None], *, offline: bool = False) -> str:
+    """Run the module in a process of its own, where what it declares is installed, and return INFO as JSON.
 
     Raises:
         InfoError: E111 when it does not run, or has no INFO that fits JSON.
+        DependencyError: E140, E146 when what it declares cannot be installed.
     """
-    command = [sys.executable, "-B", "-X", "utf8", "-c", PROGRAM]
+    python = environment_of(project, progress, offline=offline).python
+    command = [python, "-B", "-X", "utf8", "-c", PROGRAM]
     command += [str(project.logic.resolve()), str(project.root.resolve()), project.module]
     try:
         done = subprocess.run(
@@ -43,11 +47,18 @@ def import_info(project: Project) -> str:
         ) from error
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
+        missing = _missing(lines[-1]) if lines else None
         raise InfoError(
             f"running the module for its INFO failed: {lines[-1] if lines else done.returncode}",
             code="E111",
             place=Place(project.logic),
-            fix="write INFO as a literal",
+            fix=f"declare it: uv add --script {project.logic} {missing}" if missing else "write INFO as a literal",
             notes=tuple(lines[-20:]),
         )
     return done.stdout
+
+
+def _missing(line: str) -> str | None:
+    """Return the top-level package that an import did not find."""
+    match = re.fullmatch(r"ModuleNotFoundError: No module named '([\w.]+)'", line)
+    return match[1].partition(".")[0] if match else None

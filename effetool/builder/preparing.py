@@ -79,7 +79,7 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
         from .scie import check_wish
 
         check_wish(options)
-    info = _info(project, options)
+    info = _info(project, options, progress)
     if info.problem is not None and options.strict:
         raise info.problem
     conventions(info)
@@ -177,7 +177,7 @@ def project_python(project: Project, options: Options) -> str:
     return f"=={given}.*" if given[0].isdigit() else given.replace(" ", "")
 
 
-def _info(project: Project, options: Options) -> Info:
+def _info(project: Project, options: Options, progress: Progress) -> Info:
     try:
         return project.info
     except EffeToolError as error:
@@ -187,7 +187,10 @@ def _info(project: Project, options: Options) -> Info:
         return parse_info(str(options.record["info"]), Place(project.logic))
     from .imported import import_info
 
-    return parse_info(import_info(project), Place(project.logic))
+    def say(message: str) -> None:
+        progress(Step("import", message, "", 0.0))
+
+    return parse_info(import_info(project, say, offline=options.offline), Place(project.logic))
 
 
 def _resolve(project: Project, options: Options) -> Resolution | None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-__all__ = ["COMMANDS", "COMPLETING", "main"]
+__all__ = ["COMMANDS", "COMPLETING", "main", "unwritten"]
 
 # Each command, in the order of --help, and its aliases (the original's short names).
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _terminated)
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is no text goes out as the bytes it is
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
@@ -52,13 +53,12 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
-    except BrokenPipeError:
-        code = 1
+    except OSError as error:
+        code = unwritten(error)
     try:
         sys.stdout.flush()
-    except OSError:  # `effe-tool … | head` has read enough, or the disk is full: the flush at exit must not fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+    except OSError as error:
+        code = unwritten(error)
     return code
 
 
@@ -70,6 +70,28 @@ def _run(arguments: list[str]) -> int:
     from .application import run
 
     return run(arguments)
+
+
+def unwritten(error: OSError) -> int:
+    """Say that stdout takes no more, unless `… | head` has read enough; the flush at exit must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if not isinstance(error, BrokenPipeError):
+        from ..console import Console
+        from .reporting import refused
+
+        Console().error(refused(error))
+    return 1
+
+
+def _open_closed_streams() -> None:
+    """Open what was closed (`>&-`) to nothing: else the next file opened takes its number, and is written to."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def _terminated(number: int, frame: object) -> None:

@@ -111,13 +111,14 @@ def _usage(error: TyperException, arguments: list[str]) -> int:
             words = [word for word in arguments if word not in (command, option)]
             fix = f"flags stand after the command: {shlex.join(['effe-tool', command, *words, option])}"
         elif near:
-            fix = f"did you mean {difflib.get_close_matches(option, near, 1, 0)[0]}?"
+            bare = {one.lstrip("-"): one for one in near}  # the dashes are alike in all
+            found = difflib.get_close_matches(option.lstrip("-"), bare, 1)
+            fix = f"did you mean {bare[found[0]]}?" if found else fix
     elif number := re.search(r"invalid value for (.+?): (?:('.*') is not)?.*valid (?:int|float)", message):
         message = f"{number[1]} takes a number" + (f", not {number[2]}" if number[2] else "")
     elif command is None and word is not None:
         message = f"no such command: {word}"
-        found = difflib.get_close_matches(word, COMMANDS, 1)
-        fix = f"did you mean effe-tool {found[0]}?" if found else "effe-tool --help lists them"
+        fix = _meant(word)
     elif message.startswith("no such command"):  # a target of deploy
         wrong = message.split("'")[1]
         message = f"no such command: {command} {wrong}"
@@ -127,3 +128,20 @@ def _usage(error: TyperException, arguments: list[str]) -> int:
         message = f"more arguments than {command} takes: {message.rpartition(' (')[2][:-1]}"
     Console(json="--json" in arguments).error(UsageError(message, code="E001", fix=fix))
     return 2
+
+
+# What other tools call these.
+ELSEWHERE = {"help": "--help", "version": "--version", "init": "new", "create": "new", "serve": "dev", "start": "run"}
+
+
+def _meant(word: str) -> str:
+    """Return the fix for a word that is no command: one near to it, or the one that takes the path it is."""
+    import difflib
+    from pathlib import Path
+
+    if Path(word).exists():
+        return f"effe-tool run {shlex.quote(word)}, if it is an effe"
+    named = {one: one for aliases in COMMANDS.items() for one in (aliases[0], *aliases[1])} | ELSEWHERE
+    # Above difflib's own cutoff of 0.6, at which invoke is near to nope.
+    found = difflib.get_close_matches(word, named, 1, 0.65)
+    return f"did you mean effe-tool {named[found[0]]}?" if found else "effe-tool --help lists them"

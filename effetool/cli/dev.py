@@ -41,12 +41,12 @@ def dev(
 ) -> None:
     """Serve an effe while you write it: each save is served at once."""
     with reporting(quiet, verbose, json, traceback) as console:
+        from ..builder.environment import environment_of
         from ..develop.envfile import read_env_file
         from ..develop.loop import Loop, LoopOptions
         from ..develop.port import listen
         from ..errors import UsageError
         from ..project import Project, find_one
-        from .environment import environment_of
 
         found = find_one(path)
         if env_file is not None:
@@ -65,7 +65,7 @@ def dev(
             extra = ["debugpy"]
 
         def python(project: Project) -> str:
-            return environment_of(project, console, extra).python
+            return environment_of(project, console.write, extra).python
 
         teller = Teller(console, url, found, open_=open_, debugpy=debugpy)
         loop = Loop(

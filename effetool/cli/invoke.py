@@ -175,12 +175,12 @@ def _target(
         return operation.remote(url)
     if path is not None and path.is_file() and path.suffix != ".py":
         return operation.built(path)
+    from ..builder.environment import environment_of
     from ..project import find_one
-    from .environment import environment_of
 
     project = find_one(path)
     _ = project.contract
-    python = environment_of(project, console).python
+    python = environment_of(project, console.write).python
     return operation.source(project, python, operation.environ_of(env_file), requests)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from ..console import Console
 from ..errors import EffeToolError
 
-__all__ = ["reporting"]
+__all__ = ["refused", "reporting"]
 
 
 @contextmanager
@@ -25,10 +25,11 @@ def reporting(
     except BrokenPipeError:
         raise
     except OSError as error:  # a disk that is full, a directory that went away: the system's word, and no traceback
-        console.error(_refused(error))
+        console.error(refused(error))
         raise SystemExit(1) from None
 
 
-def _refused(error: OSError) -> EffeToolError:
+def refused(error: OSError) -> EffeToolError:
+    """Return the system's refusal as an error of the tool."""
     what = f"{error.filename}: " if error.filename else ""
     return EffeToolError(f"{what}{error.strerror or error}", code="E002", fix="set that right, then run it again")

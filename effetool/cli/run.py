@@ -30,12 +30,12 @@ def run(
     with reporting() as console:
         if path is not None and path.is_file() and path.suffix != ".py":
             os.execv(path.resolve(), [str(path), *words])
+        from ..builder.environment import environment_of
         from ..project import find_one
-        from .environment import environment_of
 
         project = find_one(path)
         _ = project.contract, project.conventions
-        python = environment_of(project, console).python
+        python = environment_of(project, console.write).python
         os.execv(python, [python, "-m", "effetool.runtime", str(project.logic), *words])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +29,10 @@ def test(
     The tests run by pytest from the effe's directory, and use effetool.testing.
     """
     with reporting(quiet, verbose, json, traceback) as console:
+        from ..builder.environment import environment_of
         from ..errors import EffeToolError, UsageError
         from ..project import find_all
         from ..testing.session import run_tests
-        from .environment import environment_of
 
         words = list(arguments or [])
         if path is not None and (str(path).startswith("-") or "::" in str(path)):
@@ -42,6 +43,8 @@ def test(
             raise UsageError("--pex takes one effe", code="E151", fix=f"name one: {projects[0].path}")
         if pex is not None and not pex.is_file():
             raise UsageError(f"no such file: {pex}", code="E001", fix="effe-tool build")
+        if pex is not None and not os.access(pex, os.X_OK):
+            raise UsageError(f"{pex} is not executable", code="E001", fix=f"is it a built effe? chmod +x {pex}")
         several = len(projects) > 1
         extra = ["-q"] if quiet else ["-v"] if verbose else []
         documents: list[dict[str, object]] = []
@@ -50,7 +53,7 @@ def test(
             if several:
                 console.write(str(project.path))
             try:
-                where = environment_of(project, console, ["pytest>=7"])
+                where = environment_of(project, console.write, ["pytest>=7"])
                 tested = run_tests(
                     project, where.python, own=where.own, pex=pex, arguments=[*extra, *words], aside=console.json
                 )

@@ -59,9 +59,21 @@ class Target:
         self.faults: list[EffeToolError] = []
 
     def send(self, saved: Saved) -> Answered:
-        """Send a request and return the head of its answer. Raises ServeError (E310) where none comes."""
+        """Send a request and return the head of its answer.
+
+        Raises:
+            UsageError: E001, a field that cannot be sent so.
+            ServeError: E310, no answer comes.
+        """
         fields = list(saved.headers)
         names = {name.lower() for name, _ in fields}
+        for name, value in fields:  # a longer one waits for what never comes
+            if name.lower() == "content-length" and value.strip().isdecimal() and int(value) != len(saved.body):
+                raise UsageError(
+                    f"{name} is {value}, and the body has {len(saved.body)} bytes",
+                    code="E001",
+                    fix=f"leave {name} out: it is set from the body",
+                )
         if "host" not in names:
             fields.insert(0, ("Host", self._host))
         if "content-length" not in names and "transfer-encoding" not in names and (saved.body or saved.method != "GET"):

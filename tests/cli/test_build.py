@@ -248,3 +248,18 @@ def test_a_computed_info_is_read_only_when_asked(effe_tool, tmp_path, cache):
     assert not (tmp_path / "ran").exists()
     built = effe_tool("build", "effe.py", "--import-info", env=cache)
     assert (built.returncode, built.stdout) == (0, "./one-1.0.pex\n") and (tmp_path / "ran").exists()
+
+
+@pytest.mark.slow
+def test_a_computed_info_may_need_what_is_declared(effe_tool, tmp_path, cache):
+    """--import-info runs the module with its dependencies; invoke and run take the file; what it lacks is named."""
+    code = f"import tomli_w\nINFO = dict(name=tomli_w.__name__.replace('_', '-'), version='1.0')\n{RUN}"
+    block = '# /// script\n# requires-python = ">=3.9"\n# dependencies = ["tomli-w==1.2.0"]\n# ///\n'
+    (tmp_path / "effe.py").write_text(block + code)
+    built = effe_tool("build", "effe.py", "--import-info", env=cache)
+    assert (built.returncode, built.stdout) == (0, "./tomli-w-1.0.pex\n"), built.stderr
+    assert effe_tool("invoke", "tomli-w-1.0.pex", env=cache).returncode == 0
+    assert effe_tool("run", "tomli-w-1.0.pex", "-info", env=cache).stdout == '{"name": "tomli-w", "version": "1.0"}\n'
+    (tmp_path / "effe.py").write_text("import missing_one.two\n" + code)
+    failed = effe_tool("build", "effe.py", "--import-info", env=cache)
+    assert failed.returncode == 1 and "fix: declare it: uv add --script effe.py missing_one\n" in failed.stderr

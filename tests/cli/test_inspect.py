@@ -45,3 +45,5 @@ def test_what_is_no_artefact(effe_tool, tmp_path: Path) -> None:
     for words in (("inspect", "x.pex"), ("diff", "x.pex", "x.pex"), ("info", "x.pex")):
         done = effe_tool(*words)
         assert done.returncode == 1 and done.stderr.startswith("error[E131]: x.pex is no .pex of effe-tool"), words
+    (tmp_path / "hello").mkdir()
+    assert "fix: effe-tool build hello, then name the .pex\n" in effe_tool("inspect", "hello").stderr

@@ -140,6 +140,7 @@ def test_a_built_file(echo, effe_tool, tmp_path):
         ((".", "get", "/x"), "fix: effe-tool invoke . GET /x"),
         (("-H", "no field"), "no header field"),
         (("-d", "@none"), "cannot read none"),
+        (("-d", "abc", "-H", "content-length: 10"), "content-length is 10, and the body has 3 bytes"),
         (("--url", "ftp://x"), "no URL of a server"),
         (("none.http",), "cannot read none.http"),
     ],

@@ -19,6 +19,11 @@ from effetool.cli.deploy import TARGETS
 USAGE = {
     ("nwe",): "error[E001]: no such command: nwe\n  fix: did you mean effe-tool new?\n",
     ("xyzzy",): "error[E001]: no such command: xyzzy\n  fix: effe-tool --help lists them\n",
+    ("nope",): "error[E001]: no such command: nope\n  fix: effe-tool --help lists them\n",
+    ("compil",): "error[E001]: no such command: compil\n  fix: did you mean effe-tool compile?\n",
+    ("help",): "error[E001]: no such command: help\n  fix: did you mean effe-tool --help?\n",
+    ("init",): "error[E001]: no such command: init\n  fix: did you mean effe-tool new?\n",
+    ("--jason",): "error[E001]: no such option: --jason\n  fix: effe-tool --help\n",
     ("new", "--frce", "a"): "error[E001]: no such option: --frce\n  fix: did you mean --force?\n",
     ("new", "-Z"): "error[E001]: no such option: -Z\n  fix: effe-tool new --help\n",
     ("new", "a", "b", "c"): "error[E001]: more arguments than new takes: b c\n  fix: effe-tool new --help\n",
@@ -39,6 +44,14 @@ def test_wrong_usage(arguments: tuple[str, ...], effe_tool) -> None:
     """Exit 2, one line that says what is wrong and one that says what to type; stdout is empty."""
     done = effe_tool(*arguments)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", USAGE[arguments])
+
+
+def test_a_path_is_no_command(effe_tool, tmp_path: Path) -> None:
+    """An effe typed where a command belongs: the command that runs it."""
+    (tmp_path / "hello").mkdir()
+    done = effe_tool("hello")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error[E001]: no such command: hello\n  fix: effe-tool run hello, if it is an effe\n"
 
 
 @pytest.mark.parametrize("arguments", [("nwe", "--json"), ("new", "--frce", "--json"), ("new", "a", "b", "--json")])
@@ -226,11 +239,12 @@ def test_a_closed_pipe_is_no_traceback(environment: dict[str, str], tmp_path: Pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full: a device of Linux")
-def test_a_full_disk_is_no_traceback(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", ["explain", "--help", "--version"])
+def test_a_full_disk_is_no_traceback(word: str, environment: dict[str, str], tmp_path: Path) -> None:
     """The system's word, exit 1."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "effetool", "explain"],
+            [sys.executable, "-m", "effetool", word],
             stdout=full,
             stderr=subprocess.PIPE,
             env=environment,
@@ -239,6 +253,20 @@ def test_a_full_disk_is_no_traceback(environment: dict[str, str], tmp_path: Path
         )
     assert done.returncode == 1
     assert done.stderr == b"error[E002]: No space left on device\n  fix: set that right, then run it again\n"
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "info", "build --rebuild", "explain E101"])
+def test_closed_streams_are_no_traceback(words: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """`>&-`, and all three closed: what is said goes nowhere, and into no file that the command opens."""
+    (tmp_path / "logic.py").write_text(
+        'INFO = {"name": "a", "version": "1"}\ndef run(context, error, response, request): ...\n'
+    )
+    for closed in (">&-", "<&- >&- 2>&-"):
+        command = f"exec '{sys.executable}' -m effetool {words} {closed}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, env=environment, cwd=tmp_path, timeout=60)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr
+    if words.startswith("build"):
+        assert subprocess.run([tmp_path / "a-1.pex", "-version"], capture_output=True, check=True).stdout
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -55,7 +55,8 @@ def test_an_existing_file_is_refused_and_kept(effe_tool, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["Hello", "1st", "a b", "up/../B", "json", "class", "x" * 64, "-x", "caf\u00e9", "a\x1b[31m"]
+    "name",
+    ["..", "hello/..", "Hello", "1st", "a b", "up/../B", "json", "class", "x" * 64, "-x", "caf\u00e9", "a\x1b[31m"],
 )
 def test_a_name_with_no_place_is_refused(effe_tool, tmp_path, name):
     """E115, exit 2, a name that fits; control characters never reach the terminal."""
@@ -63,6 +64,13 @@ def test_a_name_with_no_place_is_refused(effe_tool, tmp_path, name):
     assert made.returncode == 2 and "error[E115]" in made.stderr and "fix: effe-tool new " in made.stderr
     assert "\x1b" not in made.stderr
     assert tree(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "near"), [("CON", "con-effe"), ("Class", "class-effe"), ("JSON", "json-effe")])
+def test_the_name_in_the_fix_is_taken(effe_tool, name, near):
+    """What is typed next does not fail for another reason."""
+    assert f"fix: effe-tool new {near}\n" in effe_tool("new", name, "-n").stderr
+    assert effe_tool("new", near, "-n").returncode == 0
 
 
 def test_dry_run_writes_nothing(effe_tool, tmp_path):

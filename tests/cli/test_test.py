@@ -75,6 +75,8 @@ def test_what_is_not_there(hello, effe_tool):
     """No such file, no tests: said with what to do."""
     done = effe_tool("test", "hello", "--pex", "nope.pex")
     assert done.returncode == 2 and "no such file: nope.pex" in done.stderr and "fix: effe-tool build" in done.stderr
+    done = effe_tool("test", "hello", "--pex", "hello/logic.py")
+    assert done.returncode == 2 and "hello/logic.py is not executable\n  fix: is it a built effe?" in done.stderr
     done = effe_tool("test", "hello", "--", "-k", "nothing")
     assert done.returncode == 1 and "error[E152]: no test of hello fits -k nothing\n" in done.stderr
     assert "fix: effe-tool test hello -- --collect-only -q" in done.stderr

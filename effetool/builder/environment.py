@@ -1,0 +1,49 @@
+"""The interpreter for an author's code, with what the effe declares: dev, test, run, invoke, `build --import-info`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..environment import environment
+from ..script import Script
+
+if TYPE_CHECKING:
+    from ..environment import Environment
+    from ..project import Project
+
+__all__ = ["environment_of"]
+
+
+def environment_of(
+    project: Project, progress: Callable[[str], None], extra: Sequence[str] = (), *, offline: bool = False
+) -> Environment:
+    """Return the environment of an effe, from the declaration that `build` reads. Raises DependencyError.
+
+    Args:
+        project: the effe.
+        progress: told, in one line, when something takes time.
+        extra: further requirements, such as `pytest`.
+        offline: take what is to be installed from caches alone.
+    """
+    script = project.script
+    if not script.present:
+        from .declaration import read_declaration
+        from .lock import read_lock
+
+        declared = read_declaration(project)
+        if declared.lock is not None:
+            pins = read_lock(declared.lock).pins
+            names = tuple(f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "") for pin in pins)
+            script = Script(None, names, (None,) * len(names))
+        else:
+            texts = tuple(requirement.text for requirement in declared.requirements)
+            script = Script(declared.requires_python, texts, declared.places)
+
+    def index() -> Mapping[str, str]:
+        from .index import read_index
+
+        return read_index().uv_environment({**os.environ, **({"UV_OFFLINE": "1"} if offline else {})})
+
+    return environment(script, extra, progress=progress, index=index)
