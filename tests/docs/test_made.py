@@ -44,3 +44,13 @@ def test_terminal_picture() -> None:
     now = lines(made_by("terminal").draw())
     assert lines((DOCS / "terminal.svg").read_text()) == now
     assert "$ curl localhost:#" in now and "Hello from Effe: #" in now
+
+
+def test_the_figures_of_the_first_page() -> None:
+    """Each figure in the README's table stands on the page that its row names, which a benchmark writes."""
+    rows = re.findall(r"^\| (.+)\[\w+\]\(([^)#]+)[^)]*\) \|$", (DOCS.parent / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) == 4
+    for row, page in rows:
+        known = set(re.findall(r"\d+\.?\d*", (DOCS.parent / page).read_text()))
+        figures = re.findall(r"(\d+\.?\d*) (?:s|ms|µs|MB)\b", row)
+        assert len(figures) > 1 and not set(figures) - known, (page, set(figures) - known)
