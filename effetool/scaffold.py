@@ -105,7 +105,7 @@ def plan(options: NewOptions, say: Callable[[str], None] = lambda line: None) ->
     try:
         check_version(options.version)
     except InfoError as error:
-        raise UsageError(error.message, code=error.code, fix="--version 1.0") from None
+        raise UsageError(error.message.removeprefix("INFO: "), code=error.code, fix="--version 1.0") from None
     template = find_template(options.template, say)
     values = {
         "name": name,

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        code = unwritten(error)
+        code = unwritten(error, said=code != 0)
     return code
 
 
@@ -72,10 +72,10 @@ def _run(arguments: list[str]) -> int:
     return run(arguments)
 
 
-def unwritten(error: OSError) -> int:
+def unwritten(error: OSError, *, said: bool = False) -> int:
     """Say that stdout takes no more, unless `… | head` has read enough; the flush at exit must not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if not isinstance(error, BrokenPipeError):
+    if not (said or isinstance(error, BrokenPipeError)):
         from ..console import Console
         from .reporting import refused
 

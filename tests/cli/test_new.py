@@ -66,6 +66,13 @@ def test_a_name_with_no_place_is_refused(effe_tool, tmp_path, name):
     assert tree(tmp_path) == []
 
 
+def test_a_version_that_cannot_name_a_file_is_refused(effe_tool, tmp_path):
+    """E116 of the flag, not of an INFO that is not there yet."""
+    made = effe_tool("new", "hello", "--version", "a b")
+    assert made.returncode == 2 and made.stderr.startswith('error[E116]: version "a b" cannot be part of a file name')
+    assert tree(tmp_path) == []
+
+
 @pytest.mark.parametrize(("name", "near"), [("CON", "con-effe"), ("Class", "class-effe"), ("JSON", "json-effe")])
 def test_the_name_in_the_fix_is_taken(effe_tool, name, near):
     """What is typed next does not fail for another reason."""

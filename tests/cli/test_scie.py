@@ -21,7 +21,10 @@ PAGE = Path(__file__).parents[2] / "docs/how-to/run-without-python.md"
 MINOR = sys.version_info[1]
 HERE = this_platform().name
 OTHER = "linux-x86_64" if HERE == "linux-aarch64" else "linux-aarch64"
-pytestmark = pytest.mark.skipif(HERE not in science.TRIPLES, reason=f"there is no stand-in for {HERE}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(HERE not in science.TRIPLES, reason=f"there is no stand-in for {HERE}"),
+]
 DEAD = {"https_proxy": "http://127.0.0.1:9", "PATH": "/usr/bin:/bin"}
 
 
