@@ -304,7 +304,7 @@ CODES: dict[str, Entry] = {
     ),
     "E406": Entry(
         "a platform the image cannot have",
-        "The artefact has no distribution, or the base no image, for a platform that --platform names. Native code is built for one "
+        "The artefact has no distribution, or the base or Debian's archive nothing, for a platform that --platform names. Native code is built for one "
         "platform and Python at a time: `effe-tool build --platform` puts several into one .pex.",
     ),
     "E407": Entry(

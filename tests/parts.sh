@@ -12,6 +12,9 @@ packages=(
     docker-registry # tests/image: push and pull
     apache2-utils   # tests/image: htpasswd for the registry
     openssl         # tests/image, tests/runtime: certificates
+    docker.io       # tests/deploy: an engine that runs the stack
+    iptables        # tests/deploy: an engine that runs the stack
+    iproute2        # tests/deploy: an engine that runs the stack
     haproxy         # tests/runtime, tests/deploy, tests/up: restarts, routes, scaling that lose no request
     wrk             # tests/benchmarks: the load
     nginx-light     # tests/runtime: a proxy reads what the effe reads
@@ -36,5 +39,11 @@ if ! command -v apt-get >/dev/null; then
 fi
 sudo=""
 [ "$(id -u)" -eq 0 ] || sudo=sudo
+# The tests start what they need themselves: nothing is to run because it was installed.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo install -m 755 /dev/stdin "$policy"
+    trap '$sudo rm -f "$policy"' EXIT
+fi
 $sudo apt-get update -qq
 DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -68,7 +68,7 @@ def _rendered(target: str, file: str, effes: Sequence[Effe], options: Options) -
     return render_template(
         templates_root() / "deploy" / target,
         {
-            "effes": [_values(effe, options, options.port + number) for number, effe in enumerate(effes)],
+            "effes": [_values(effe, options, options.port + number, target) for number, effe in enumerate(effes)],
             "secrets": secrets,
             "user": USER,
             "port": PORT,
@@ -79,7 +79,7 @@ def _rendered(target: str, file: str, effes: Sequence[Effe], options: Options) -
     )[file]
 
 
-def _values(effe: Effe, options: Options, port: int) -> dict[str, object]:
+def _values(effe: Effe, options: Options, port: int, target: str) -> dict[str, object]:
     said = effe.conventions
     counted = numbers(said)
     return {
@@ -90,14 +90,16 @@ def _values(effe: Effe, options: Options, port: int) -> dict[str, object]:
         "pids": counted.concurrency + THREADS,
         "published": port,
         "address": f"{options.host}:{port}" if options.host else str(port),
-        "variables": [(name, _value(effe, name, value)) for name, value in variables_of(effe, options.env).items()],
+        "variables": [
+            (name, _value(effe, name, value, target)) for name, value in variables_of(effe, options.env).items()
+        ],
         "secrets": list(said.secrets),
         "schedule": said.schedule,
     }
 
 
-def _value(effe: Effe, name: str, value: str | None) -> str:
-    """Return a value as Compose reads it: `$` doubled; one that is to be given is asked for when it starts."""
+def _value(effe: Effe, name: str, value: str | None, target: str) -> str:
+    """Return a value as it is read: `$` doubled, `{{` quoted for a swarm's templates; one to be given is asked for."""
     if value is None:
         return f"${{{name}:?{effe.name} needs {name}}}"
-    return value.replace("$", "$$")
+    return (value.replace("{{", '{{"{{"}}') if target == "swarm" else value).replace("$", "$$")

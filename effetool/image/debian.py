@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ImageError
-from .config import Platform
+from .config import Platform, host_platform
 from .rootfs import Package, paragraph, read_tar
 
 __all__ = ["fetch"]
@@ -32,7 +32,9 @@ LEFT_OUT = frozenset(
         "readline-common", "tar", "tzdata", "netbase",
     )
 )  # fmt: skip
-ARCHITECTURES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el"}
+ARCHITECTURES = {"arm": "armhf", "386": "i386", "mips64le": "mips64el", "mipsle": "mipsel", "ppc64le": "ppc64el"}
+ARCHITECTURE_LINE = re.compile(r"^Architectures:(.*)$", re.MULTILINE)
+NO_PLATFORM = {"all", "armel"}  # no architecture, and one that has no name of its own
 FIRST = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
@@ -40,12 +42,12 @@ def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[l
     """Return the packages that make a Python for `platform`, and that Python's version.
 
     Raises:
-        ImageError: E408 when the archive does not answer or has no such packages.
+        ImageError: E408 when the archive does not answer or has no such packages, E406 when it has none for `platform`.
     """
     architecture = ARCHITECTURES.get(platform.architecture, platform.architecture)
     with _private_apt(architecture) as apt:
         progress("update", "the lists of this machine's Debian packages")
-        apt("apt-get", "update")
+        _check(platform, architecture, Path(apt("apt-get", "update", fetch=True)).parent / "lists")
         records = _closure(apt)
         python = _python(records)
         progress("fetch", f"{len(records)} Debian packages for {platform}")
@@ -57,6 +59,20 @@ def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[l
         with ThreadPoolExecutor(4) as pool:
             packages = list(pool.map(lambda name: _unpack(records[name], files[name]), sorted(records)))
     return packages, python
+
+
+def _check(platform: Platform, architecture: str, lists: Path) -> None:
+    """Raise E406 when no Release file of the archive names the architecture (Debian's repository format)."""
+    names = {theirs: ours for ours, theirs in ARCHITECTURES.items()}
+    texts = [path.read_text("utf-8", "replace") for path in lists.glob("*Release")]
+    has = {word for text in texts for line in ARCHITECTURE_LINE.findall(text) for word in line.split()} - NO_PLATFORM
+    if has and architecture not in has:
+        raise ImageError(
+            f"the archive of this machine has nothing for {platform}",
+            code="E406",
+            notes=(f"it has {', '.join(sorted(f'linux/{names.get(word, word)}' for word in has))}",),
+            fix=f"--platform {host_platform()}, or give --base a reference",
+        )
 
 
 @contextmanager

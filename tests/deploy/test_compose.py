@@ -1,10 +1,9 @@
-"""effetool.deploy.compose: a Compose file that runs, a stack that docker reads."""
+"""effetool.deploy.compose: a Compose file that runs."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,7 +21,6 @@ from effetool.errors import DeployError
 from effetool.image.reference import tag_of
 from tests.docs.shell import free_port
 from tests.image.conftest import podman, shared, small  # noqa: F401 - fixtures
-from tests.parts import need
 
 from .cluster import FULL, MODELS, effes, install_models
 from .test_kube_play import SECRET, image  # noqa: F401 - the image of an effe with variables and a secret
@@ -59,26 +57,15 @@ def test_an_image_is_named_as_effe_tool_image_names_it(target: Callable[..., str
     assert made["services"]["my__mail"]["image"] == f"registry.example.org/team/{tag_of('my__mail', '1.0', '')}"
 
 
-def test_docker_reads_the_stack(tmp_path: Path) -> None:
-    """docker's own reader of stacks; a value that is to be given is asked for by name."""
-    need("docker")
-    info = {"name": "other", "env": {f"A{number}": text for number, text in enumerate(HOSTILE)}}
-    path = tmp_path / "stack.yaml"
-    path.write_text(swarm(effes(tmp_path, FULL, info), Options(replicas=3)))
-    command = ["docker", "stack", "config", "-c", str(path)]
-    given = {**os.environ, "REGION": "eu"}
-    done = subprocess.run(command, env=given, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    made = yaml.safe_load(done.stdout)
-    mail, other = made["services"]["mail"], made["services"]["other"]
-    assert mail["environment"]["REGION"] == "eu"
-    assert [other["environment"][f"A{number}"] for number in range(len(HOSTILE))] == HOSTILE
-    assert mail["deploy"]["replicas"] == 3
-    assert mail["deploy"]["update_config"]["order"] == "start-first"
-    assert int(mail["deploy"]["resources"]["limits"]["memory"]) == 64 << 20
-    assert made["secrets"]["API_KEY"]["external"] is True
-    asked = subprocess.run(command, env={**given, "REGION": ""}, capture_output=True, text=True)
-    assert asked.returncode != 0 and "mail needs REGION" in asked.stderr
+def test_a_swarm_gets_values_as_they_are(tmp_path: Path) -> None:
+    """A swarm expands templates in them; Compose does not. Who calls by a schedule may join the network."""
+    found = effes(tmp_path, {"env": {"A": "{{ 7 }} $"}})
+    assert yaml.safe_load(compose(found, Options()))["services"]["mail"]["environment"]["A"] == "{{ 7 }} $$"
+    made = yaml.safe_load(swarm(found, Options()))
+    assert made["services"]["mail"]["environment"]["A"] == '{{"{{"}} 7 }} $$'
+    assert "networks" not in made
+    made = yaml.safe_load(swarm(effes(tmp_path, FULL), Options()))
+    assert made["networks"] == {"default": {"attachable": True}}
 
 
 @pytest.mark.parametrize(

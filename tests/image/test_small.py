@@ -12,7 +12,7 @@ import pytest
 
 from effetool.errors import ImageError
 from effetool.image.base import inspect
-from effetool.image.config import Base, host_platform
+from effetool.image.config import Base, Platform, host_platform
 from effetool.image.small import make_base, small_base
 from effetool.image.store import Store
 
@@ -121,6 +121,17 @@ def test_an_archive_without_packages_is_said(tmp_path: Path, monkeypatch: pytest
     assert caught.value.code == "E408"
     assert caught.value.fix and "--base" in caught.value.fix
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_a_platform_that_the_archive_lacks_is_said(tmp_path: Path) -> None:
+    """The platform, and those that can be had, in the words that --platform takes."""
+    with pytest.raises(ImageError) as caught:
+        make_base(Store(tmp_path / "store"), Platform("foo"), lambda *_: None)
+    assert (caught.value.code, "linux/foo" in caught.value.message) == ("E406", True)
+    has = caught.value.notes[0].removeprefix("it has ").split(", ")
+    assert {"linux/amd64", "linux/arm64"} <= set(has) and "linux/all" not in has
+    assert caught.value.fix and f"--platform {host_platform()}" in caught.value.fix
 
 
 @pytest.mark.slow
