@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 
@@ -82,6 +83,9 @@ def tag_of(name: str | None, version: str | None, digest: str) -> str:
 def _malformed(text: str) -> ImageError:
     # Somebody may have put credentials before an `@` or between `//` and `@`: what is shown ends before it.
     shown = text if "@" not in text or DIGEST.search(text) else "…@" + text.rpartition("@")[2]
-    lower = text.lower()
-    near = lower if lower != text and "@" not in text and "://" not in text else "registry.example/team/hello:1.0"
+    near = "registry.example/team/hello:1.0"
+    if (lower := text.lower()) != text and "@" not in text and "://" not in text:
+        with contextlib.suppress(ImageError):
+            parse_reference(lower)
+            near = lower
     return ImageError(f"not an image reference: {shown[:200]!r}", code="E404", fix=f"write it as {near}")

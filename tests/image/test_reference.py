@@ -24,12 +24,14 @@ def test_references_read_as_docker_reads_them(text: str, full: str) -> None:
     assert str(parse_reference(text)) == full
 
 
-@pytest.mark.parametrize("text", ["", "A/b", "a/b:", "a/b@sha256:1", "a//b", "a/../b", "a b", "x.io/a:é", "-x.io/a"])
+@pytest.mark.parametrize("text", ["", "A/b", "a/b:", "a/b@sha256:1", "a//b", "a/../b", "A B", "x.io/a:é", "-x.io/a"])
 def test_a_malformed_reference_is_refused(text: str) -> None:
-    """What no registry would take is refused before one is asked."""
+    """What no registry would take is refused before one is asked; the fix is one that it takes."""
     with pytest.raises(ImageError) as caught:
         parse_reference(text)
     assert caught.value.code == "E404"
+    assert caught.value.fix
+    parse_reference(caught.value.fix.removeprefix("write it as "))
 
 
 def test_a_password_in_a_reference_is_not_repeated() -> None:
