@@ -34,7 +34,10 @@ MINOR = sys.version_info[1]
 PYTHON = f"3.{MINOR}"
 HERE = this_platform().name
 OTHER = "linux-x86_64" if HERE == "linux-aarch64" else "linux-aarch64"
-pytestmark = pytest.mark.skipif(HERE not in science.TRIPLES, reason=f"there is no stand-in for {HERE}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(HERE not in science.TRIPLES, reason=f"there is no stand-in for {HERE}"),
+]
 LOGIC = """
 import os, sys
 INFO = {"name": "probe", "version": "1.0"}
