@@ -333,6 +333,7 @@ def save(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         OSError: the system refuses.
     """
     check_replaceable(path, "choose another name with --output")
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
         with temporary.open("xb") as file:

@@ -93,9 +93,9 @@ def test_an_image_is_the_same_bytes_anywhere(pex: Path, bare: Base, store: Store
 
 @pytest.mark.container
 def test_an_index_has_an_image_for_each_platform(store: Store, artifact: Artifact, tmp_path: Path) -> None:
-    """skopeo finds each architecture's image in one tar; they share the layers that are equal."""
+    """skopeo finds each architecture's image in one tar; they share the layers that are equal. The folder is made."""
     image = build(store, artifact, bare_base(store, "amd64"), bare_base(store, "arm64"))
-    path = tmp_path / "both.tar"
+    path = tmp_path / "new" / "both.tar"
     save(path, lambda file: write_archive(store, image.built, ["probe:1.0"], file))
     index = skopeo(path)
     assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
