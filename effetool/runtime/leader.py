@@ -13,6 +13,7 @@ certain.
 
 from __future__ import annotations
 
+import os
 import threading
 from time import monotonic
 
@@ -133,9 +134,12 @@ class Runner:
     def demoted(self, request: Request) -> bool:
         """Learn, after a run, what happened in this thread's absence from the lead.
 
-        True: the answer is ours to send, from now on. False: the request was answered 504 from outside.
+        True: the answer is ours to send, from now on. False: the request was answered 504 from outside. In a fork of
+        the process the parent sends it, and this is the end.
         """
         server = self.server
+        if server.forked:
+            os._exit(0)
         with server.lock:  # so that the monitor has finished its part of it
             self.slot = []
             server.away.discard(self)

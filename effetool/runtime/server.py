@@ -7,6 +7,7 @@ from collections import deque
 from socketserver import BaseServer
 from time import monotonic
 
+from . import forked
 from .accept import Listener, Waker
 from .connection import Connection
 from .exchange import overloaded
@@ -86,6 +87,7 @@ class Server(HTTPServer):
         self.pending = 0
         self.draining = False
         self.ended = False
+        self.forked = False
         self._sweeping = threading.Lock()
         self._asked = 0
         self._ends_at = float("inf")
@@ -117,6 +119,7 @@ class Server(HTTPServer):
 
     def serve(self) -> None:
         """Serve until `shutdown`. The calling thread only waits, so that signals are handled at once."""
+        forked.serving.append(self)
         self.leader.start()
         with self.lock:
             self.leader.promote()
@@ -171,6 +174,7 @@ class Server(HTTPServer):
                 source.abort()
         self._stop_contexts()
         self._serving = False
+        forked.serving.remove(self)
 
     def _stop_contexts(self) -> None:
         """Have every context stopped, in a thread of its own: an author's stop() may not return."""

@@ -38,7 +38,7 @@ class Signals:
         for number in numbers:
             # nohup, and a shell's background job, have it ignored: that is the user's word.
             if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _heard)
+                signal.signal(number, noted)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
     def wait(self, timeout: float | None = None) -> list[int]:
@@ -68,7 +68,7 @@ class Signals:
             ended = True
             raise Ended(number)
 
-        heard = [number for number in stops if signal.getsignal(number) is _heard]
+        heard = [number for number in stops if signal.getsignal(number) is noted]
         for number in heard:
             signal.signal(number, end)
         try:
@@ -79,7 +79,7 @@ class Signals:
             return work()
         finally:
             for number in heard:
-                signal.signal(number, _heard)
+                signal.signal(number, noted)
 
     def wake(self) -> None:
         """End a wait from another thread: it returns [WOKEN]."""
@@ -89,5 +89,5 @@ class Signals:
             pass
 
 
-def _heard(number: int, frame: object) -> None:
+def noted(number: int, frame: object) -> None:
     """Do nothing: being set is what makes the C layer write into the pipe, instead of ending the process."""

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -183,7 +184,8 @@ def proxy(haproxy: str) -> Iterator[Callable[..., Proxy]]:
 
         def listens() -> bool:
             assert process.poll() is None, log.read_text()
-            return (folder / "admin.sock").exists()
+            with socket.socket(socket.AF_UNIX) as probe:  # the file is there a moment before anybody listens
+                return probe.connect_ex(str(folder / "admin.sock")) == 0
 
         eventually(listens, "HAProxy listens")
         if checked:

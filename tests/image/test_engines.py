@@ -40,10 +40,13 @@ def test_an_engine_builds_the_same_image(
 
 
 def test_what_an_engine_says_is_passed_on(podman: dict[str, str], pex: Path, small: Path, tmp_path: Path) -> None:
-    """A tag that podman refuses: E401 with podman's own last line."""
-    environment = {**podman, "XDG_CACHE_HOME": str(small)}
-    command = [sys.executable, "-m", "effetool", "image", str(pex), "--engine", "podman", "-t", "UPPER"]
+    """A storage that podman refuses: E401 with podman's own last line."""
+    storage = tmp_path / "storage.conf"
+    places = "".join(f'{name} = "{tmp_path / name}"\n' for name in ("graphroot", "runroot"))
+    storage.write_text(f'[storage]\ndriver = "paper"\n{places}')
+    environment = {**podman, "XDG_CACHE_HOME": str(small), "CONTAINERS_STORAGE_CONF": str(storage)}
+    command = [sys.executable, "-m", "effetool", "image", str(pex), "--engine", "podman"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "error[E401]: podman build failed" in done.stderr
-    assert "repository name must be lowercase" in done.stderr
+    assert "error[E401]: podman load failed" in done.stderr
+    assert "paper" in done.stderr

@@ -1,6 +1,7 @@
 """What an author's code may do wrong without taking the server, or another client's answer, with it."""
 
 import http.client
+import os
 import re
 import signal
 import socket
@@ -357,3 +358,64 @@ def test_a_thread_that_begins_to_stream_as_run_returns_spoils_no_other_answer(se
         assert len(others) == 1 and others[0].endswith(b"\r\n\r\ndone"), received
     assert seen
     assert running.get("/plain") == (200, "done")
+
+
+FORKS = """
+import multiprocessing, os, signal, time
+INFO = {"name": "forks", "version": "1.0"}
+def run(context, error, response, request):
+    if request.path == "/returns":
+        response.write("before ")
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+        response.write("parent" if pid else "child")
+    elif request.path == "/stays":
+        pid = os.fork()
+        if not pid:
+            time.sleep(60)
+            os._exit(0)
+        response.write(str(pid))
+    elif request.path == "/pool":
+        fork = multiprocessing.get_context("fork")
+        with fork.Pool(2) as pool:
+            response.json(pool.map(abs, [-1, -2]))
+        child = fork.Process(target=time.sleep, args=(60,))
+        child.start()
+        child.terminate()
+        child.join()
+        response.write(f" {child.exitcode}")
+    else:
+        response.write(str(os.getpid()))
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("-workers", "1")])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_neither_answers_nor_keeps_what_is_the_servers(serve, flags):
+    """A child that returns from run ends; one that stays holds no port and no client; its SIGTERM is its own."""
+    running = serve(FORKS, "-grace", "20s", *flags)
+    own = running.get("/")
+    for _ in range(3):
+        with running.connect() as sock:
+            sock.sendall(GET % b"/returns" + GET % b"/")
+            received = b""
+            while received.count(b"HTTP/1.1") < 2 or not received.endswith(own[1].encode()):
+                received += sock.recv(65536)
+        first, second = received.split(b"HTTP/1.1 200 OK")[1:]
+        assert first.endswith(b"\r\n\r\nbefore parent") and second.endswith(own[1].encode())
+    assert running.get("/pool") == (200, "[1,2] -15")
+    with running.connect() as sock:
+        sock.sendall(GET % b"/stays")
+        child = int(re.search(rb"\r\n\r\n(\d+)", sock.recv(65536))[1])
+        try:
+            assert running.get("/") == own
+            began = time.monotonic()
+            running.signal()
+            while sock.recv(65536):
+                pass
+            assert running.process.wait(PATIENCE) == 0 and time.monotonic() - began < 10
+            with pytest.raises(ConnectionRefusedError):
+                running.connect()
+        finally:
+            os.kill(child, signal.SIGKILL)
