@@ -43,9 +43,15 @@ class Effort:
             return
         used = time.clock_gettime(self._clock)
         if self._used is not None and used - self._used >= COMPUTES:
-            try:
-                os.setpriority(os.PRIO_PROCESS, self._thread, min(19, os.getpriority(os.PRIO_PROCESS, 0) + STEP))
-                self.aside = True
-            except OSError:  # a sandbox may forbid it
-                self._thread = 0
+            self.step_aside()
         self._used = used
+
+    def step_aside(self) -> None:
+        """Let others go first."""
+        if self.aside or not self._thread:
+            return
+        try:
+            os.setpriority(os.PRIO_PROCESS, self._thread, min(19, os.getpriority(os.PRIO_PROCESS, 0) + STEP))
+            self.aside = True
+        except OSError:  # a sandbox may forbid it
+            self._thread = 0

@@ -144,13 +144,17 @@ class Runner:
             self.slot = []
             server.away.discard(self)
             self.effort.end()
+            took = monotonic() - self.mark
+            if self.effort.aside and took > TICK and len(server.computing) < REMEMBERED:
+                server.computing.add(target_key(request))
             if self.key is not None:
-                if monotonic() - self.mark > TICK:
+                if took > TICK:
                     server.slow[self.key] = SLOW
                 elif server.slow.get(self.key, 0) > 1:
                     server.slow[self.key] -= 1
                 else:
                     server.slow.pop(self.key, None)
+                    server.computing.discard(self.key)
                 self.key = None
             if request.abandoned:
                 return False
@@ -192,6 +196,8 @@ class Runner:
         key = target_key(request)
         if key in slow and self.hand_over(connection, request):
             self.key = key
+            if key in self.server.computing and self.server.monitor.busy:
+                self.effort.step_aside()
 
     def retire(self, lease: Lease, request: Request) -> None:
         """Stop a context, watched by the monitor like any of the author's code."""
@@ -216,6 +222,7 @@ class Monitor:
         self._wake.acquire()
         self.parked = False
         self.polls = 0
+        self.busy = False  # others were served in the last tick
 
     def start(self) -> None:
         """Start watching."""
@@ -237,7 +244,8 @@ class Monitor:
         looked = 0
         while not server.ended:
             self._wake.acquire(timeout=1.0 if self.parked else TICK)
-            if server.away and self.polls - looked >= BUSY:
+            self.busy = self.polls - looked >= BUSY
+            if self.busy and server.away:
                 with server.lock:
                     for runner in server.away:
                         runner.effort.look()

@@ -84,6 +84,7 @@ class Server(HTTPServer):
         self.sources: dict[int, Any] = {}
         self.waiting: deque[Request] = deque()
         self.slow: dict[str, int] = {}
+        self.computing: set[str] = set()  # of the slow ones, those that have stepped aside
         self.pending = 0
         self.draining = False
         self.ended = False

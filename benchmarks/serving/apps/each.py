@@ -26,6 +26,7 @@ def serve(client):
     while data := client.recv(65536):
         request = parse_head(data.decode("latin-1"), 0, LIMITS, Request)
         request.connection = connection
+        request._id = request._headers = None
         connection.closing = request.close
         response = respond(request)
         if request.method == "POST":
