@@ -54,7 +54,10 @@ def read_script(source: Source) -> Script:
         _refuse_unclosed(source)
         return Script()
     starts = [text.count("\n", 0, block.start()) + 1 for block in blocks]
-    if len(blocks) > 1:
+    # One that follows at once is taken for content: a block reaches to the last `# ///` (PEP 723).
+    lines = blocks[0].group("content").splitlines()
+    starts[1:1] = [starts[0] + number for number, line in enumerate(lines, 1) if line.rstrip() == "# /// script"]
+    if len(starts) > 1:
         raise DependencyError(
             "a second `# /// script` block",
             code="E142",
@@ -116,6 +119,16 @@ def _refuse_unclosed(source: Source) -> None:
     """Raise for a block that begins and does not end: pip and uv would read nothing, and say nothing."""
     for number, text in enumerate(source.lines, 1):
         if text.rstrip() == "# /// script":
+            place = number + 1
+            while re.fullmatch(r"#(?: .*)?", source.line(place)):
+                place += 1
+            if source.line(place).startswith("#"):
+                raise DependencyError(
+                    "this line ends the script block before its `# ///`",
+                    code="E142",
+                    place=Place(source.path, place, 2, source.line(place)),
+                    fix="write a blank after the #",
+                )
             raise DependencyError(
                 "the script block has no end"
                 if text == "# /// script"

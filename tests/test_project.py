@@ -172,7 +172,8 @@ def test_no_block_is_no_fault(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("# /// script\n# ///\n# /// script\n# ///\n", None),
+        ("# /// script\n# ///\n# /// script\n# ///\n", 3),
+        ("# /// script\n# dependencies = []\n#requires-python = 3\n# ///\n", 3),
         ("# /// script\n# dependencies = []\n# ///\n\n# /// script\n# dependencies = []\n# ///\n", 5),
         ("# /// script\n# dependencies = [\n# ///\n", None),
         ('# /// script\n# dependencies = "a"\n# ///\n', 2),
@@ -187,4 +188,4 @@ def test_a_malformed_block_is_told(tmp_path, text, line):
         script(tmp_path, text)
     assert error.value.code == "E142"
     if line is not None:
-        assert error.value.place is not None and error.value.place.line in (line, line - 1)
+        assert error.value.place is not None and error.value.place.line == line

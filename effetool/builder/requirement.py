@@ -177,6 +177,8 @@ def read_requirement(text: str) -> Requirement:
         url, separator, condition = rest[1:].strip().partition(" ;")
         if not url:
             raise ValueError(f"{text!r}: a URL has to follow the @")
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z", url) is None:
+            raise ValueError(f"{text!r}: {url!r} is no URL")
         versions = Specifiers("")
     else:
         clauses, separator, condition = rest.partition(";")

@@ -54,7 +54,20 @@ def test_a_url_may_hold_a_semicolon() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "==1", "a 1.0", "a[b", "a>=", "a==x", "a; python_version", 'a; foo bar "x"', 'a; (os_name=="x"', "a b", "a @"],
+    [
+        "",
+        "==1",
+        "a 1.0",
+        "a[b",
+        "a>=",
+        "a==x",
+        "a; python_version",
+        'a; foo bar "x"',
+        'a; (os_name=="x"',
+        "a b",
+        "a @",
+        "fl@sk !!",
+    ],
 )
 def test_what_is_no_requirement_is_refused(text: str) -> None:
     """ValueError with what is wrong."""
