@@ -332,7 +332,6 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
     os.makedirs(base, 0o700, exist_ok=True)
     _own(base)
     import fcntl
-    import shutil
     import time
     import zipimport
 
@@ -343,9 +342,10 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
             return folder
         for entry in os.listdir(base):
             if ".new-" in entry and time.time() - os.lstat(f"{base}/{entry}").st_mtime > 600:
-                shutil.rmtree(f"{base}/{entry}", ignore_errors=True)
+                _remove(f"{base}/{entry}")
         beside = f"{folder}.new-{os.getpid()}"
-        shutil.rmtree(beside, ignore_errors=True)
+        if os.path.lexists(beside):
+            _remove(beside)
         os.mkdir(beside, 0o700)
         try:
             archive = zipimport.zipimporter(path)
@@ -367,11 +367,17 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
                     _write(f"{beside}/deps/{target}", [head, zlib.decompress(file.read(size))], made)
             os.rename(beside, folder)
         except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
+            _remove(beside)
             raise
     finally:
         os.close(lock)
     return folder
+
+
+def _remove(folder: str) -> None:
+    import shutil  # with bz2 and lzma a tenth of the first start
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pieces(archive: Any, file: Any, entry: Any) -> Any:
