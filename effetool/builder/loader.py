@@ -340,12 +340,11 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of many first starts one unpacks; the others wait for it
         if _own(folder):
             return folder
-        for entry in os.listdir(base):
-            if ".new-" in entry and time.time() - os.lstat(f"{base}/{entry}").st_mtime > 600:
-                _remove(f"{base}/{entry}")
         beside = f"{folder}.new-{os.getpid()}"
-        if os.path.lexists(beside):
-            _remove(beside)
+        for entry in os.listdir(base):
+            old = ".new-" in entry and time.time() - os.lstat(f"{base}/{entry}").st_mtime > 600
+            if old or f"{base}/{entry}" == beside:
+                _remove(f"{base}/{entry}")
         os.mkdir(beside, 0o700)
         try:
             archive = zipimport.zipimporter(path)

@@ -6,7 +6,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
@@ -99,3 +100,21 @@ def encode_chunk(data: bytes) -> bytes:
 
 LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+_json: Callable[[Any], str] | None = None
+
+
+def encode_json(value: Any) -> bytes:
+    """Write a value as JSON. Raises TypeError for what JSON cannot hold, ValueError for NaN and infinities."""
+    global _json
+    if _json is None:  # json when it is needed; its `dumps` with options would make an encoder for each call
+        import json
+
+        _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    try:
+        return _json(value).encode()
+    except UnicodeEncodeError:  # a lone surrogate is fine as an escape
+        import json
+
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 
 from .headers import ResponseHeaders
-from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk
+from .reply import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk, encode_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from .loop import Outbox
@@ -128,13 +127,7 @@ class Response:
 
         Raises TypeError for what JSON cannot hold, ValueError for NaN and infinities (RFC 8259 6).
         """
-        text = (_encode or _encoder())(value)
-        try:
-            octets = text.encode()
-        except UnicodeEncodeError:  # a lone surrogate is fine as an escape
-            import json
-
-            octets = json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        octets = encode_json(value)
         if self._kind is None:
             self._kind = JSON
         elif self._streams is None:
@@ -374,18 +367,6 @@ class Response:
             elif self._streams == 2:
                 self._transmit(LAST_CHUNK)
             self._finish()
-
-
-_encode: Callable[[Any], str] | None = None
-
-
-def _encoder() -> Callable[[Any], str]:
-    """Import json when it is needed, and keep an encoder: `json.dumps` with options makes one for each call."""
-    global _encode
-    import json
-
-    _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-    return _encode
 
 
 _new = object.__new__
