@@ -59,9 +59,11 @@ def asked(serve):
 
 def test_a_run_that_computes_while_others_wait_steps_aside(asked):
     """From its begin where it is known to compute. Its thread is used for nothing else: the others are as they were."""
-    assert asked("/compute", True) == "0 5"
-    known = [asked("/compute", True) for _ in range(4)]
-    assert "5 5" in known and {value[-1] for value in known} == {"5"}
+    seen = []
+    while not {"0 5", "5 5"} <= set(seen):  # where the machine is busy itself, others may be served too seldom for once
+        assert len(seen) < 20, seen
+        seen.append(asked("/compute", True))
+    assert set(seen) <= {"0 0", "0 5", "5 5"} and seen.index("0 5") < seen.index("5 5")
     time.sleep(0.1)
     assert [asked("/", False), asked("/compute", False)] == ["0 0"] * 2
 
