@@ -89,10 +89,10 @@ def read_script(source: Source) -> Script:
             fix={"dependencies": 'write dependencies = ["requests>=2"]'}.get(key, 'write requires-python = ">=3.9"'),
         )
 
-    import difflib
+    for key in [key for key in table if key not in KEYS]:
+        import difflib
 
-    for key in table:
-        if key not in KEYS and (near := difflib.get_close_matches(key, KEYS, 1, 0.75)):
+        if near := difflib.get_close_matches(key, KEYS, 1, 0.75):
             found = wrong(key, "nothing: there is no such key")
             raise DependencyError(found.message, code="E142", place=found.place, fix=f"did you mean {near[0]}?")
     requires = table.get("requires-python")

@@ -7,9 +7,12 @@ missing. The folder is the user's alone (0700); one that another user owns or ma
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
+
+from .wheelhouse import write_atomic
 
 __all__ = ["Cache"]
 
@@ -46,23 +49,9 @@ class Cache:
         path = self.path(kind, key)
         if path is None:
             return
-        import tempfile
-
         digest = hashlib.sha256(data).hexdigest().encode()
-        temporary = None
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            number, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-            with os.fdopen(number, "wb") as file:
-                file.write(digest + b"\n" + data)
-            Path(temporary).replace(path)
-        except OSError:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
-        except BaseException:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
-            raise
+        with contextlib.suppress(OSError):
+            write_atomic(path, digest + b"\n" + data)
 
 
 def _own(root: Path) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..artifact import Artifact
 from ..errors import BuildError, Place
@@ -18,9 +18,10 @@ from .cache import Cache
 from .contents import runtime_files
 from .options import Options
 from .preparing import Clock, Prepared
-from .sbom import LOCK, SBOM, bill_of_materials
-from .straight import Wheel, compile_wheels
-from .wheelhouse import digest_of
+from .wheelhouse import create, digest_of
+
+if TYPE_CHECKING:
+    from .straight import Wheel
 
 __all__ = ["check_budgets", "make"]
 
@@ -31,9 +32,9 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
     Raises:
         BuildError: E131, E134–E139.
     """
-    contents = dataclasses.replace(prepared.contents, extra=_records(prepared))
-    compiling = _Aside(lambda: (pack.compile_modules(contents, cache), _wheels(prepared, cache)))
+    compiling = _Aside(lambda: (pack.compile_modules(prepared.contents, cache), _wheels(prepared, cache)))
     try:
+        contents = dataclasses.replace(prepared.contents, extra=_records(prepared))
         base = make_base(*_base_arguments(prepared), cache)
     finally:
         compiling.join()
@@ -89,6 +90,8 @@ class _Aside(threading.Thread):
 
 def _records(prepared: Prepared) -> dict[str, bytes]:
     """Return the lock and the bill of materials that the artefact carries."""
+    from .sbom import LOCK, SBOM, bill_of_materials
+
     facts, resolution = prepared.contents.facts, prepared.resolution
     bill = bill_of_materials(
         prepared.info,
@@ -109,6 +112,8 @@ def _wheels(prepared: Prepared, cache: Cache) -> list[Wheel]:
     contents, resolution = prepared.contents, prepared.resolution
     if resolution is None or contents.targets is None:
         return []
+    from .straight import compile_wheels
+
     pythons = {minor: path for minor, path in contents.pythons.items() if minor in contents.targets}
     return compile_wheels([(one.wheel, one.sha256) for one in resolution.distributions], pythons, cache)
 
@@ -143,9 +148,8 @@ def _beside(target: Path) -> Iterator[Path]:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=f".{target.name[:100]}-", suffix=".new", dir=target.parent)
+        number, temporary = create(target.parent, f".{target.name[:100]}-", ".new")
         os.close(number)
-        temporary = Path(name)
     except OSError as error:
         raise BuildError(
             f"cannot write to {target.parent}: {error.strerror}",

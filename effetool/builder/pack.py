@@ -11,7 +11,7 @@ import io
 import json
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..artifact import BUILD_RECORD
 from ..errors import BuildError, Place
@@ -23,7 +23,9 @@ from .bytecode import compile_for
 from .cache import Cache
 from .contents import HOUSE, Contents, runtime_files, tool_digest
 from .plan import File
-from .straight import Wheel, staying
+
+if TYPE_CHECKING:
+    from .straight import Wheel
 
 __all__ = ["Compiled", "compile_modules", "write"]
 
@@ -158,6 +160,8 @@ def _straight(contents: Contents, wheels: Sequence[Wheel], minor: int, writer: W
     """Write the wheels' code for a Python, and return what its loader is told of them."""
     if not wheels or any(minor not in wheel.code for wheel in wheels):
         return {}
+    from .straight import staying
+
     stay = staying(wheels, [file.data for file in contents.files if file.data is not None])
     pieces = [wheel.code[minor][path] for wheel in wheels for path in sorted(wheel.code[minor])]
     at = writer.add(f"__effe__/cpython-3{minor}.wheels.code", b"".join(pieces), store=True)

@@ -8,6 +8,7 @@ Source: XDG Base Directory Specification.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -65,15 +66,24 @@ def digest_of(path: Path) -> str:
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file so that others see all of it or none."""
-    import tempfile
-
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    descriptor, beside = create(path.parent, ".new-")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
+        beside.chmod(mode)
+        beside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
+
+
+def create(folder: Path, prefix: str, suffix: str = "") -> tuple[int, Path]:
+    """Make a file of a name that no other has, for this user alone; return its open descriptor and its path.
+
+    `tempfile.mkstemp` does the same, and takes 3 ms to import: a fortieth of a build.
+    """
+    while True:
+        path = folder / f"{prefix}{os.urandom(8).hex()}{suffix}"
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
