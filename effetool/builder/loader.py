@@ -356,9 +356,9 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
                 for entry in names:
                     for prefix in facts["deps"]:
                         if entry.startswith(prefix):
-                            _write(f"{beside}/deps/{entry[len(prefix) :]}", [archive.get_data(entry)], made)
+                            _write(f"{beside}/deps/{entry[len(prefix) :]}", _pieces(file, names[entry]), made)
                     if entry in facts["own"]:
-                        _write(f"{beside}/own/{entry}", _pieces(archive, file, names[entry]), made)
+                        _write(f"{beside}/own/{entry}", _pieces(file, names[entry]), made)
                 for entry, start, size in facts["code"]:
                     parent, _, module = entry.rpartition("/")
                     target = f"{parent}/__pycache__/{module[:-3]}.{sys.implementation.cache_tag}.pyc"
@@ -379,16 +379,14 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _pieces(archive: Any, file: Any, entry: Any) -> Any:
-    """Yield the content of an entry; what is not deflated may be larger than memory."""
-    name, method, packed, _, offset, *_ = entry
-    if method:
-        yield archive.get_data(name)
-    else:
-        file.seek(offset + 26)  # of its local header, the sizes of what follows that
-        file.seek(int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little"), 1)
-        for start in range(0, packed, 1 << 20):
-            yield file.read(min(1 << 20, packed - start))
+def _pieces(file: Any, entry: Any) -> Any:
+    """Yield the content of an entry; it may be larger than memory."""
+    _, method, packed, _, offset, *_ = entry
+    file.seek(offset + 26)  # of its local header, the sizes of what follows that
+    file.seek(int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little"), 1)
+    inflate = zlib.decompressobj(-15).decompress if method else bytes
+    for start in range(0, packed, 1 << 16):
+        yield inflate(file.read(min(1 << 16, packed - start)))
 
 
 def _write(path: str, pieces: Any, made: set[str]) -> None:
