@@ -131,7 +131,7 @@ def find_place(path: Path, line: int, column: int | None = None) -> Place:
     return Place(path, line, column, lines[line - 1] if 0 < line <= len(lines) else None)
 
 
-def _search(path: Path, text: str) -> Place:
+def find_text(path: Path, text: str) -> Place:
     """Return where a string stands in a file, quoted, else bare."""
     for needle, offset in ((f'"{text}"', 2), (f"'{text}'", 2), (text, 1)):
         for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1):
@@ -145,7 +145,7 @@ def _requirement(text: str, place: Place | None) -> Requirement:
         requirement = read_requirement(text)
     except ValueError as error:
         fix = 'write for example "requests>=2.31"'
-        raise DependencyError(f"no dependency (PEP 508): {error}", code="E142", place=place, fix=fix) from None
+        raise DependencyError(f"not a dependency (PEP 508): {error}", code="E142", place=place, fix=fix) from None
     url = urlsplit(requirement.url or "")
     if url.password or (url.username and url.scheme in ("http", "https")):
         raise DependencyError(
@@ -164,7 +164,7 @@ def _python(text: str | None, path: Path) -> str | None:
         Specifiers(text)
     except ValueError as error:
         raise DependencyError(
-            f"requires-python: {error}", code="E142", place=_search(path, text), fix='write requires-python = ">=3.9"'
+            f"requires-python: {error}", code="E142", place=find_text(path, text), fix='write requires-python = ">=3.9"'
         ) from None
     return text
 
@@ -175,15 +175,15 @@ def _read_project(path: Path, table: dict[str, object]) -> Declaration:
         raise DependencyError(
             "pyproject.toml leaves its dependencies to a build backend (dynamic)",
             code="E142",
-            place=_search(path, "dependencies"),
+            place=find_text(path, "dependencies"),
             fix="declare them in [project] dependencies, or in a `# /// script` block of the effe",
         )
     texts, python = table.get("dependencies", []), table.get("requires-python")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         fix = 'write dependencies = ["requests>=2"]'
-        place = _search(path, "dependencies")
+        place = find_text(path, "dependencies")
         raise DependencyError("[project] dependencies is no list of strings", code="E142", place=place, fix=fix)
-    places = tuple(_search(path, text) for text in texts)
+    places = tuple(find_text(path, text) for text in texts)
     return Declaration(
         origin="[project] of pyproject.toml",
         file=path,

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ..errors import DependencyError, Place, UsageError
 from ..project import Project
-from .declaration import Declaration, find_lock, lock_path, read_declaration
+from .declaration import Declaration, find_lock, find_text, lock_path, read_declaration
 from .index import Index, read_index
 from .lock import File, Lock, Pin, join_pins, read_lock, unmet, write_lock
 from .refusal import explain
@@ -146,7 +146,7 @@ def _targets(declaration: Declaration, declared: str, wishes: Wishes) -> tuple[t
         raise DependencyError(
             f"requires-python {declared} leaves no Python" + (f" of --python {wishes.python}" if wishes.python else ""),
             code="E143",
-            place=Place(declaration.file) if declaration.file else None,
+            place=find_text(declaration.file, declared) if declaration.file else None,
             fix='write requires-python = ">=3.9"',
         )
     return tuple(Target(minor, platform) for minor in minors for platform in platforms), wanted, open_ended

@@ -27,19 +27,19 @@ def environment_of(
         extra: further requirements, such as `pytest`.
         offline: take what is to be installed from caches alone.
     """
+    from .declaration import read_declaration
+
+    declared = read_declaration(project)  # of a script block too: what is wrong in it is said with its place
     script = project.script
-    if not script.present:
-        from .declaration import read_declaration
+    if declared.lock is not None:
         from .lock import read_lock
 
-        declared = read_declaration(project)
-        if declared.lock is not None:
-            pins = read_lock(declared.lock).pins
-            names = tuple(f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "") for pin in pins)
-            script = Script(None, names, (None,) * len(names))
-        else:
-            texts = tuple(requirement.text for requirement in declared.requirements)
-            script = Script(declared.requires_python, texts, declared.places)
+        pins = read_lock(declared.lock).pins
+        names = tuple(f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "") for pin in pins)
+        script = Script(None, names, (None,) * len(names))
+    elif not script.present:
+        texts = tuple(requirement.text for requirement in declared.requirements)
+        script = Script(declared.requires_python, texts, declared.places)
 
     def index() -> Mapping[str, str]:
         from .index import read_index

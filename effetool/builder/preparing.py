@@ -88,13 +88,15 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     files = plan(project, warnings.append)
     clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
     resolution = _resolve(project, options)
-    python = (resolution.requires_python if resolution else None) or project_python(project, options)
+    python = resolution.requires_python if resolution else _python(project)
     intervals = boot.versions(python)
     taken = set(boot.minors(intervals))
     pythons = {minor: path for minor, path in pythons_here().items() if minor in taken}
     if (record := options.record) is not None:
         pythons = {minor: path for minor, path in pythons.items() if f"3.{minor}" in compiled_for(record)}
     clock.step("resolve", "", resolution.why if resolution else "no dependencies")
+    if resolution is not None and not resolution.distributions:
+        resolution = None
     provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
     unsure = check_imports(project, provided, resolution.declaration.file if resolution else None)
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "") if record is None else str(record.get("epoch") or "")
@@ -171,12 +173,6 @@ def _may_lack(one: Undeclared) -> EffeToolError:
     )
 
 
-def project_python(project: Project, options: Options) -> str:
-    """Return the version specifier of an effe without dependencies."""
-    given = options.python or project.script.requires_python or DEFAULT_PYTHON
-    return f"=={given}.*" if given[0].isdigit() else given.replace(" ", "")
-
-
 def _info(project: Project, options: Options, progress: Progress) -> Info:
     try:
         return project.info
@@ -197,13 +193,26 @@ def _resolve(project: Project, options: Options) -> Resolution | None:
     """Return the resolution, None for an effe that declares nothing: most, and they need not wait for the import."""
     script = project.script
     beside = ("pylock.toml", f"pylock.{project.module}.toml", "requirements.txt", "pyproject.toml")
-    if not script.dependencies and (script.present or not any((project.root / name).exists() for name in beside)):
+    alone = script.present or not any((project.root / name).exists() for name in beside)
+    if alone and not script.dependencies and options.python is None and _plain(script.requires_python):
         return None
     from .dependencies import resolve
 
     with RESOLVING:
-        resolution = resolve(project, options)
-    return resolution if resolution.distributions else None
+        return resolve(project, options)
+
+
+def _plain(python: str | None) -> bool:
+    """Tell whether a requires-python can be taken as it is; of another the resolution says what is wrong, and where."""
+    try:
+        boot.versions(python or DEFAULT_PYTHON)
+    except DependencyError:
+        return False
+    return True
+
+
+def _python(project: Project) -> str:
+    return (project.script.requires_python or DEFAULT_PYTHON).replace(" ", "")
 
 
 def _machines(resolution: Resolution | None) -> tuple[frozenset[int] | None, tuple[str, str, bool] | None]:

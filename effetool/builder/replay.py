@@ -84,7 +84,10 @@ def replay(path: Path, source: Path | None = None, *, offline: bool = False, pro
             record=facts,
             answer=_lock(artifact, folder),
         )
-        again = finish(prepare(project, options, progress), options, progress, Cache(cache_folder()))
+        prepared = prepare(project, options, progress)
+        if source is None and not project.script.present and prepared.contents.python != facts.get("requires_python"):
+            raise _declared_outside(artifact)
+        again = finish(prepared, options, progress, Cache(cache_folder()))
         commit = facts.get("commit")
         known = None
         if source is not None and isinstance(commit, str):
@@ -162,12 +165,16 @@ def _unpack(artifact: Artifact, folder: Path) -> Project:
     single = artifact.facts.get("single") is True
     project = Project(folder, folder / f"{module}.py", single)
     if artifact.facts.get("distributions") and not project.script.present:
-        raise BuildError(
-            f"what {artifact.path} depends on was declared in a file that is not inside it",
-            code="E133",
-            fix=f"effe-tool verify {artifact.path} --source DIRECTORY",
-        )
+        raise _declared_outside(artifact)
     return project
+
+
+def _declared_outside(artifact: Artifact) -> BuildError:
+    return BuildError(
+        f"what {artifact.path} depends on was declared in a file that is not inside it",
+        code="E133",
+        fix=f"effe-tool verify {artifact.path} --source DIRECTORY",
+    )
 
 
 def _lock(artifact: Artifact, folder: Path) -> Path | None:

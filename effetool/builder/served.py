@@ -36,14 +36,14 @@ def serves(roots: Sequence[Requirement] | None, wheels: Iterable[Wheel], target:
             fitting[metadata.name] = (rank, metadata)
     if roots is None:
         lacking = next((name for name in known if name not in fitting), None)
-        return f"{lacking} has no wheel for {target.name}" if lacking else None
+        return _lack(known[lacking], target) if lacking else None
     environment = target.environment
     queue = [root for root in roots if root.applies(environment)]
     seen: set[tuple[str, frozenset[str]]] = set()
     while queue:
         wanted = queue.pop()
         if wanted.name not in fitting:
-            return f"{wanted.name} has no wheel for {target.name}"
+            return _lack(known[wanted.name], target) if wanted.name in known else f"{wanted.name} is not there"
         metadata = fitting[wanted.name][1]
         if wanted.url is None and not wanted.versions.admit(metadata.version):
             return f"{wanted.text} is needed, {metadata.version} is there"
@@ -51,6 +51,12 @@ def serves(roots: Sequence[Requirement] | None, wheels: Iterable[Wheel], target:
             seen.add((wanted.name, wanted.extras))
             queue += [needed for needed in metadata.requirements if needed.applies(environment, wanted.extras)]
     return None
+
+
+def _lack(metadata: Metadata, target: Target) -> str:
+    if not _admitted(metadata, target):
+        return f"{metadata.name} {metadata.version} needs Python {metadata.requires_python}"
+    return f"{metadata.name} has no wheel for {target.name}"
 
 
 def _admitted(metadata: Metadata, target: Target) -> bool:
@@ -73,6 +79,8 @@ def narrow(declared: str, served: Sequence[tuple[int, int]]) -> str:
     allowed = [minor for minor in MINORS if admits(specifiers, minor)]
     clauses = _lowest_only([clause.strip() for clause in declared.split(",") if clause.strip()])
     if list(served) == allowed:
+        if f"==3.{served[0][1]}.*" in clauses:
+            clauses = [c for c in clauses if c.count(".") > 1 or not c.startswith(">=")]
         return ",".join(clauses) or f">=3.{MINORS[0][1]}"
     if len(served) == 1:
         exact = f"==3.{served[0][1]}.*"

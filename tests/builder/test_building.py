@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ import pytest
 from effetool.artifact import Artifact, read_artifact
 from effetool.builder import Options, Step, build, build_many
 from effetool.builder.building import prepare
+from effetool.builder.environment import environment_of
 from effetool.builder.options import quiet
 from effetool.builder.pythons import find_pythons
-from effetool.errors import BuildError, UsageError
+from effetool.errors import BuildError, EffeToolError, UsageError
 from effetool.project import find_all, find_one
 from tests.served import serve
 
@@ -350,3 +352,59 @@ def test_two_effes_with_one_output_are_refused_before_anything_is_built(tmp_path
     with pytest.raises(BuildError) as caught:
         build_many(find_all(tmp_path), Options(dirout=tmp_path / "out"))
     assert caught.value.code == "E130" and not (tmp_path / "out").exists()
+
+
+def bare(root: Path, block: str = "", **files: str) -> Path:
+    """An effe without dependencies."""
+    root.mkdir(exist_ok=True)
+    lines = "".join(f"# {line}\n" for line in ("/// script", block, "///")) if block else ""
+    (root / "logic.py").write_text(f'{lines}INFO = {{"name": "a", "version": "1"}}\ndef run(c, e, r, q): ...\n')
+    for name, text in files.items():
+        (root / name.replace("_", ".")).write_text(text)
+    return root
+
+
+PROJECT = '[project]\nname = "x"\nversion = "1"\nrequires-python = '
+
+
+@pytest.mark.parametrize(
+    ("block", "files", "asked", "serves"),
+    [
+        ('requires-python = ">=3.11"', {}, ">=3.9", ">=3.11"),
+        ('requires-python = ">=3.9, <3.13"', {}, None, ">=3.9,<3.13"),
+        ('requires-python = ">=3.9"', {}, "3.11", "==3.11.*"),
+        ("", {"pyproject_toml": f'{PROJECT}">=3.10"'}, None, ">=3.10"),
+        ("", {"pyproject_toml": f'{PROJECT}">=3.10"'}, "<3.12", ">=3.10,<3.12"),
+        ("", {}, "3.10", "==3.10.*"),
+        ("", {}, None, ">=3.9"),
+    ],
+)
+def test_requires_python_counts_without_dependencies_too(
+    tmp_path: Path, block: str, files: dict[str, str], asked: str | None, serves: str
+) -> None:
+    found = prepare(find_one(bare(tmp_path, block, **files)), Options(python=asked), quiet)
+    assert set(found.contents.python.split(",")) == set(serves.split(","))
+    assert found.resolution is None
+
+
+@pytest.mark.parametrize(
+    ("block", "files", "asked", "code", "line"),
+    [
+        ('requires-python = "three"', {}, None, "E142", 2),
+        ('requires-python = "3.11"', {}, None, "E142", 2),
+        ('requires-python = "<3"', {}, None, "E143", 2),
+        ('requires-python = ">=3.11"', {}, "3.10", "E143", 2),
+        ("", {"pyproject_toml": f'{PROJECT}"three"'}, None, "E142", 4),
+        ('requires-python = ">=3.9"', {}, "three", "E143", None),
+    ],
+)
+def test_a_wrong_requires_python_has_a_place(
+    tmp_path: Path, block: str, files: dict[str, str], asked: str | None, code: str, line: int | None
+) -> None:
+    with pytest.raises(EffeToolError) as caught:
+        prepare(find_one(bare(tmp_path, block, **files)), Options(python=asked), quiet)
+    place = caught.value.place
+    assert (caught.value.code, place and place.line) == (code, line)
+    if line:
+        with pytest.raises(EffeToolError) if code == "E142" else nullcontext():
+            environment_of(find_one(tmp_path), print)

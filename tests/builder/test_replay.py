@@ -178,3 +178,13 @@ def test_a_declaration_outside_needs_the_source(tmp_path: Path, shelf: Shelf) ->
         replay(made.path)
     assert caught.value.code == "E133" and "--source" in (caught.value.fix or "")
     assert replay(made.path, root).identical
+
+
+def test_a_requires_python_outside_of_the_artefact_needs_the_source(tmp_path: Path) -> None:
+    (tmp_path / "logic.py").write_text(LOGIC[LOGIC.index("INFO") :])
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nrequires-python = ">=3.11"\n')
+    made = build(find_one(tmp_path), Options(dirout=tmp_path / "out"))
+    with pytest.raises(BuildError) as caught:
+        replay(made.path)
+    assert caught.value.code == "E133" and "--source" in str(caught.value.fix)
+    assert replay(made.path, tmp_path).identical
