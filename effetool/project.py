@@ -158,24 +158,35 @@ def _below(directory: Path, *, deep: bool) -> list[Project]:
         try:
             entries = list(os.scandir(parent))
         except OSError as error:
-            raise SourceError(
-                f"cannot read {parent}: {error.strerror}",
-                code="E150",
-                place=Place(parent),
-                fix="check its permissions",
-            ) from error
+            raise _unreadable(parent, error) from error
         for entry in entries:
             if entry.name.startswith(".") or entry.name in IGNORED:
                 continue
             path = parent / entry.name
             if entry.is_dir(follow_symlinks=False):
-                if (path / "logic.py").is_file():
+                if _is_file(path / "logic.py"):
                     found.append(Project(path, path / "logic.py", single=False))
                 elif deep and not (path / "pyvenv.cfg").exists():
                     rest.append(path)
             elif entry.name.endswith(".py") and entry.is_file() and _has_info(path):
                 found.append(Project(parent, path, single=True))
     return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a directory that may be listed and not entered
+        raise _unreadable(path.parent, error) from error
+
+
+def _unreadable(directory: Path, error: OSError) -> SourceError:
+    return SourceError(
+        f"cannot read {directory}: {error.strerror}",
+        code="E150",
+        place=Place(directory),
+        fix="check its permissions, or name the effe itself",
+    )
 
 
 def _has_info(path: Path) -> bool:

@@ -88,7 +88,7 @@ def find_template(word: str, say: Callable[[str], None] = lambda line: None) -> 
     fix = "effe-tool new --list shows all"
     if near:
         fix = f"did you mean {near[0]}? {fix}"
-    elif Path(word).is_dir():
+    elif word and Path(word).is_dir():
         fix = f"a directory is named by a path: -t ./{word}"
     raise UsageError(f"no template {word!r}", code="E202", fix=fix)
 

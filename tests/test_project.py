@@ -189,3 +189,20 @@ def test_a_malformed_block_is_told(tmp_path, text, line):
     assert error.value.code == "E142"
     if line is not None:
         assert error.value.place is not None and error.value.place.line == line
+
+
+def test_a_directory_that_cannot_be_entered_is_named(tmp_path, monkeypatch):
+    """E150: it may hold an effe. The refusal is played: whoever runs this may be root, who enters all."""
+    closed = tmp_path / "closed" / "logic.py"
+    closed.parent.mkdir()
+    real = Path.is_file
+
+    def refuse(path):
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(SourceError) as error:
+        find_all(tmp_path)
+    assert error.value.code == "E150" and f"cannot read {closed.parent}" in error.value.message

@@ -37,9 +37,18 @@ def pex_version() -> str:
     """
     spec = find_spec("pex")
     for folder in (spec.submodule_search_locations if spec else None) or ():
-        text = (Path(folder) / "version.py").read_text()
-        if match := re.search(r'__version__ = "([^"]+)"', text):
-            return match[1]
+        path = Path(folder) / "version.py"
+        try:
+            if match := re.search(r'__version__ = "([^"]+)"', path.read_text()):
+                return match[1]
+            refused = "it names none"
+        except (OSError, UnicodeDecodeError) as error:
+            refused = getattr(error, "strerror", None) or str(error)
+        raise BuildError(
+            f"cannot read the version of pex in {path}: {refused}",
+            code="E135",
+            fix=f"{sys.executable} -m pip install --force-reinstall pex",
+        )
     raise BuildError("pex is not installed beside effe-tool", code="E135", fix=f"{sys.executable} -m pip install pex")
 
 

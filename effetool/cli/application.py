@@ -114,6 +114,8 @@ def _usage(error: TyperException, arguments: list[str]) -> int:
             bare = {one.lstrip("-"): one for one in near}  # the dashes are alike in all
             found = difflib.get_close_matches(option.lstrip("-"), bare, 1)
             fix = f"did you mean {bare[found[0]]}?" if found else fix
+    elif command and (meant := _joined(message, arguments)):
+        message, fix = f"no such option: {meant[0]}", f"did you mean {meant[1]}?"
     elif number := re.search(r"invalid value for (.+?): (?:('.*') is not)?.*valid (?:int|float)", message):
         message = f"{number[1]} takes a number" + (f", not {number[2]}" if number[2] else "")
     elif command is None and word is not None:
@@ -128,6 +130,20 @@ def _usage(error: TyperException, arguments: list[str]) -> int:
         message = f"more arguments than {command} takes: {message.rpartition(' (')[2][:-1]}"
     Console(json="--json" in arguments).error(UsageError(message, code="E001", fix=fix))
     return 2
+
+
+def _joined(message: str, arguments: list[str]) -> tuple[str, str] | None:
+    """Return a misspelt `-prot`, read as `-p rot`, and the `-port` that was meant."""
+    import difflib
+
+    refused = re.search(r"invalid value for (.+?): '(.*)' is not", message)
+    if refused is None:
+        return None
+    names = [name for name in re.findall(r"'(-[^']+)'", refused[1]) if re.match(r"-\w\w", name)]
+    for word in arguments:
+        if re.match(r"-\w", word) and word[2:] == refused[2] and (near := difflib.get_close_matches(word, names, 1)):
+            return word, near[0]
+    return None
 
 
 # What other tools call these.

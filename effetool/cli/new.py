@@ -65,7 +65,8 @@ def new(
             words = [word for flag, value, default in told if value != default for word in (flag, str(value))]
             words += [flag for flag, on in (("--vscode", vscode), ("--force", force), ("-n", dry_run)) if on]
             console.write(f"same as:  {shlex.join(['effe-tool', 'new', name, *words])}")
-        options = scaffold.NewOptions(Path(name), template or "hello", version, doc, force, vscode)
+        template = "hello" if template is None else template
+        options = scaffold.NewOptions(Path(name), template, version, doc, force, vscode)
         made = scaffold.plan(options, console.write) if dry_run else scaffold.new(options, console.write)
         path = made.path
         console.document({"path": str(path), "name": made.name, "files": list(made.files), "written": not dry_run})

@@ -17,6 +17,7 @@ import pytest
 
 from effetool.artifact import Artifact, read_artifact
 from effetool.builder import Options, Step, build, build_many
+from effetool.builder.base import pex_version
 from effetool.builder.building import prepare
 from effetool.builder.environment import environment_of
 from effetool.builder.options import quiet
@@ -408,3 +409,21 @@ def test_a_wrong_requires_python_has_a_place(
     if line:
         with pytest.raises(EffeToolError) if code == "E142" else nullcontext():
             environment_of(find_one(tmp_path), print)
+
+
+def test_a_pex_whose_version_cannot_be_read_is_told_from_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pex").mkdir()
+    (tmp_path / "pex/__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name == "pex" or name.startswith("pex.")]:
+        monkeypatch.delitem(sys.modules, module)
+    pex_version.cache_clear()
+    try:
+        for text, said in ((None, "No such file"), ("", "it names none")):
+            if text is not None:
+                (tmp_path / "pex/version.py").write_text(text)
+            with pytest.raises(BuildError) as caught:
+                pex_version()
+            assert said in caught.value.message and "version.py" in caught.value.message
+    finally:
+        pex_version.cache_clear()

@@ -35,6 +35,17 @@ USAGE = {
     ("deploy", "proxy"): "error[E001]: no such command: deploy proxy\n  fix: did you mean effe-tool deploy haproxy?\n",
     ("deploy", "xyzzy"): "error[E001]: no such command: deploy xyzzy\n  fix: effe-tool deploy --help lists them\n",
     ("deploy", "haproxy", "--insta"): "error[E001]: no such option: --insta\n  fix: did you mean --instances?\n",
+    ("dev", "-prot", "8"): "error[E001]: no such option: -prot\n  fix: did you mean -port?\n",
+    ("dev", "-pxyz"): "error[E001]: '--port' / '-p' / '-port' takes a number, not 'xyz'\n  fix: effe-tool dev --help\n",
+    (
+        "run",
+        "--json",
+        "nope",
+    ): "error[E001]: there is no flag -json; -help lists them all\n  fix: effe-tool run PATH -help\n",
+    ("run", "-port", "1", "a b"): (
+        "error[E001]: the path stands before the flags of the effe\n  fix: effe-tool run 'a b' -port 1\n"
+    ),
+    ("new", "x", "-t", ""): "error[E202]: no template ''\n  fix: effe-tool new --list shows all\n",
     ("new", "--force=3", "x"): "error[E001]: option '--force' does not take a value\n  fix: effe-tool new --help\n",
 }
 
