@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +13,26 @@ from pathlib import Path
 from .errors import BuildError, EffeToolError, Place
 from .info import Info, parse_info
 
-__all__ = ["BUILD_RECORD", "Artifact", "Scie", "check_replaceable", "compiled_for", "read_artifact", "read_file"]
+__all__ = [
+    "BUILD_RECORD",
+    "LEAST",
+    "RATIO",
+    "Artifact",
+    "Scie",
+    "check_replaceable",
+    "check_whole",
+    "compiled_for",
+    "read_artifact",
+    "read_file",
+]
 
 # The artefact's own record: what it was made from and by which versions. Written by the builder, read here.
 BUILD_RECORD = "__effe__/build.json"
 MAX_RECORD = 16 << 20
+# A .pex unpacks to some three times its size; below the first number nobody minds.
+LEAST, RATIO = 256 << 20, 100
+# What the shell header (see `builder.boot`) compares the file's size with.
+WHOLE = re.compile(rb"f\.seek\(0,2\)<(\d{1,11}) and ")
 KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a named pipe",
@@ -109,8 +125,17 @@ def read_artifact(path: Path) -> Artifact:
 
     try:
         with path.open("rb") as file:
+            whole = WHOLE.search(file.read(4096))
+            file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
+        if whole is not None and size < int(whole[1]):
+            raise BuildError(
+                f"{path} is incomplete: {size} of {int(whole[1])} bytes",
+                code="E131",
+                place=Place(path),
+                fix="copy it again, or effe-tool build",
+            )
         with zipfile.ZipFile(path) as archive:
             entry = archive.getinfo(BUILD_RECORD)
             if entry.file_size > MAX_RECORD:
@@ -134,6 +159,29 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(path, parse_info(facts["info"], Place(path)), digest, size, facts)
 
 
+def check_whole(artifact: Artifact) -> None:
+    """Hold every file inside against its checksum. The shell header and the directory of the zip have none.
+
+    Raises:
+        BuildError: E131 when one is damaged, or all are far larger than the file.
+    """
+    import zipfile
+    import zlib
+
+    name = "its directory"
+    try:
+        with zipfile.ZipFile(artifact.path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > max(LEAST, RATIO * artifact.size):
+                raise ValueError(f"it unpacks to more than {RATIO} times its size")
+            for entry in archive.infolist():
+                name = entry.filename
+                with archive.open(entry) as file:
+                    while file.read(1 << 20):
+                        pass
+    except (ValueError, zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise _damaged(artifact.path, f"{artifact.path} is damaged in {name}: {error}") from error
+
+
 def _damaged(path: Path, why: str) -> BuildError:
     return BuildError(why, code="E131", place=Place(path), fix="effe-tool build")
 
@@ -149,10 +197,13 @@ def read_file(artifact: Artifact, name: str) -> bytes | None:
 
     try:
         with zipfile.ZipFile(artifact.path) as archive:
-            return archive.read(name)
+            entry = archive.getinfo(name)
+            if entry.file_size > MAX_RECORD:
+                raise ValueError("too large")
+            return archive.read(entry)
     except KeyError:
         return None
-    except (zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (ValueError, zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise _damaged(artifact.path, f"{artifact.path}: {name} in it is damaged: {error}") from error
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import marshal
 import re
 import shlex
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -53,15 +54,15 @@ straight() {{
 if [ -z "{control}" ] && ! [ -f /etc/pexrc ] && ! [ -f "${{HOME-}}/.pexrc" ] && ! [ -f "${{0%/*}}/.pexrc" ] &&
   {{ straight {first} || straight {second}; }}
 then
-  o={source_offset} n={source_size}
+  o={source_offset} n={source_size} h={source_size} c={source_sum}
   case $v in
 {cases}
   esac
   [ -z "${{EFFE_SITE-}}" ] || i=
-  exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} -c "import sys,marshal as m,_frozen_importlib_external as e;\
-f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and \
-sys.exit(sys.argv[1]+': this file is incomplete: copy or build it again');\
-f.seek($o);d=f.read($n);f.seek({source_offset});\
+  exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} -c "import sys,marshal as m,zlib as z,_frozen_importlib_external as e;\
+x=lambda w:sys.exit(sys.argv[1]+': this file is '+w+': copy or build it again');\
+f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and x('incomplete');\
+f.seek($o);d=f.read($n);z.crc32(d[:$h])-$c and x('damaged');f.seek({source_offset});\
 exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
 {{ straight {first} || straight {second}; }} && exec "$p" "$0" "$@"
@@ -132,8 +133,8 @@ def header(
     title: str,
     needs: str,
     taken: Sequence[int],
-    sections: Mapping[int, tuple[int, int]],
-    source: tuple[int, int],
+    sections: Mapping[int, tuple[int, bytes]],
+    source: tuple[int, bytes],
     size: int,
 ) -> bytes:
     """Return the shell header.
@@ -142,8 +143,8 @@ def header(
         title: the effe in a few words, for whoever opens the file.
         needs: the Python it needs, in words.
         taken: minors of Python 3 it runs on, newest first.
-        sections: offset and size of the section of each minor it is compiled for.
-        source: offset and size of the loader as source, for the others.
+        sections: offset and content of the section of each minor it is compiled for.
+        source: offset and content of the loader as source, for the others.
         size: of the whole file: a shorter one is a copy that was cut off.
     """
     first = [minor for minor in taken if minor in sections]
@@ -155,8 +156,9 @@ def header(
         second=":".join(map(str, sorted(second)[:12])) or "none",
         size=size,
         source_offset=source[0],
-        source_size=source[1],
-        cases="\n".join(f"  {minor}) o={offset} n={size} ;;" for minor, (offset, size) in sorted(sections.items())),
+        source_size=len(source[1]),
+        source_sum=zlib.crc32(source[1]),
+        cases="\n".join(_case(minor, *place) for minor, place in sorted(sections.items())),
         needs=_quoted(needs),
     ).encode()
     # A comment fills the rest, so that no byte of the header can be taken for a command.
@@ -166,14 +168,21 @@ def header(
     return text + b"#" + b"." * gap + b"\n"
 
 
+def _case(minor: int, offset: int, section: bytes) -> str:
+    """Return where a section is and the checksum of what is before its modules: those have one each."""
+    loader = 8 + int.from_bytes(section[4:8], "little")
+    head = loader + 4 + int.from_bytes(section[loader : loader + 4], "little")
+    return f"  {minor}) o={offset} n={len(section)} h={head} c={zlib.crc32(section[:head])} ;;"
+
+
 def program(header: bytes, minor: int) -> str:
     """Return what `python3.minor -c` runs to start the .pex that begins with `header`, when a launcher calls it.
 
     Its arguments are the .pex, the launcher, and those of the effe.
     """
     text = header.decode()
-    sections = {int(m[1]): (m[2], m[3]) for m in re.finditer(r"^  (\d+)\) o=(\d+) n=(\d+) ;;$", text, re.MULTILINE)}
-    source = re.search(r"^  o=(\d+) n=(\d+)$", text, re.MULTILINE)
+    sections = {int(m[1]): (m[2], m[3]) for m in re.finditer(r"^  (\d+)\) o=(\d+) n=(\d+) ", text, re.MULTILINE)}
+    source = re.search(r"^  o=(\d+) n=(\d+) ", text, re.MULTILINE)
     assert source is not None, "it is what `header` writes"
     offset, size = sections.get(minor, source.groups())
     return PROGRAM.format(offset=offset, size=size, source_offset=source[1], source_size=source[2])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..artifact import Artifact, compiled_for, read_artifact, read_file
+from ..artifact import Artifact, check_whole, compiled_for, read_artifact, read_file
 from .sbom import LOCK, SBOM
 
 __all__ = ["Inspection", "Part", "inspect"]
@@ -83,9 +83,10 @@ def inspect(path: Path) -> Inspection:
     """Inspect the artefact at `path`.
 
     Raises:
-        BuildError: E131 when it cannot be read or is no artefact of effe-tool.
+        BuildError: E131 when it cannot be read, is no artefact of effe-tool or is damaged.
     """
     artifact = read_artifact(path)
+    check_whole(artifact)
     bill, lock = read_file(artifact, SBOM), read_file(artifact, LOCK)
     files = artifact.facts.get("files")
     authors = {str(name): str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
@@ -101,7 +102,7 @@ def inspect(path: Path) -> Inspection:
 def _object(raw: bytes | None) -> Mapping[str, object] | None:
     try:
         value = json.loads(raw) if raw is not None else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -16,9 +16,11 @@ from __future__ import annotations
 import _frozen_importlib
 import _imp
 import _thread
+import builtins
 import marshal
 import os
 import sys
+import zipimport  # Python itself has it imported by now
 import zlib
 
 TYPE_CHECKING = False
@@ -52,16 +54,16 @@ class Importer:
             self._home = self._home()  # unpacked when the first of the author's modules is wanted, not for -info
         place, _, size, package = entry
         file = self._file(name, place)
-        spec: Any
-        if not size and package:  # a folder without __init__.py: a namespace package
-            spec = _frozen_importlib.ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [self._file(name, one) for one in place.split("|")]
-            return spec
-        spec = _frozen_importlib.ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
-        spec._set_fileattr = True
+        if size or not package:
+            made: Any = _frozen_importlib.ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
+            made._set_fileattr = True
+            folders = [file.rpartition("/")[0]]
+        else:  # a folder without __init__.py: a namespace package
+            made = _frozen_importlib.ModuleSpec(name, None, is_package=True)
+            folders = [self._file(name, one) for one in place.split("|")]
         if package:
-            spec.submodule_search_locations = [file.rpartition("/")[0]]
-        return spec
+            made.submodule_search_locations = folders
+        return made
 
     def _file(self, name: str, place: str) -> str:
         home = self.archive if name.partition(".")[0] == "effetool" else self._home
@@ -75,7 +77,10 @@ class Importer:
 
     def get_code(self, name: str) -> Any:
         place, start, size, _ = self._entry(name)
-        code = marshal.loads(zlib.decompress(self._read(start, size)))
+        try:
+            code = marshal.loads(zlib.decompress(self._read(start, size)))
+        except zlib.error:  # its checksum among others
+            raise _damaged(self.archive, name) from None
         _imp._fix_co_filename(code, self._file(name, place))  # type: ignore[attr-defined]
         return code
 
@@ -95,8 +100,6 @@ class Importer:
 
     def get_data(self, path: str) -> bytes:
         if path.startswith(self.archive + "/"):
-            import zipimport
-
             return zipimport.zipimporter(self.archive).get_data(path)
         with open(path, "rb") as stream:
             return stream.read()
@@ -105,10 +108,9 @@ class Importer:
         return Resources(self.get_filename(name).rpartition("/")[0], self.archive)
 
     def _entry(self, name: str) -> Any:
-        try:
-            return self._index[name]
-        except KeyError:
-            raise ImportError(f"not in {self.archive}: {name!r}", name=name) from None
+        if name not in self._index:
+            raise ImportError(f"not in {self.archive}: {name!r}", name=name)
+        return self._index[name]
 
 
 class Wheels(Importer):
@@ -184,11 +186,11 @@ class Resources:
         return (entry.name for entry in self.files().iterdir())
 
 
-def _excepthook(kind: Any, value: Any, trace: Any) -> None:
-    """Print as Python does, with the source lines that only a module's loader knows."""
-    import traceback
-
-    traceback.print_exception(kind, value, trace)
+def _damaged(path: str, name: str = "") -> BaseException:
+    """Return what ends a start in one line. No ImportError: authors catch those, and go on without."""
+    text = f"{path}: this file is damaged: copy or build it again"
+    errors = None if name.startswith("effetool.") else sys.modules.get("effetool.runtime.errors")
+    return errors.LogicError(text) if errors else SystemExit(text)
 
 
 def _pex(path: str) -> None:
@@ -196,33 +198,26 @@ def _pex(path: str) -> None:
     os.execv(sys.executable, [sys.executable, path, *sys.argv[1:]])
 
 
-def _told(path: str) -> Any:
-    """Return the facts for a Python that nothing was compiled for."""
-    import json
-    import zipimport
-
-    return json.loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
-
-
 def boot(section: bytes) -> None:
     """Start the effe in this process."""
     called = sys.argv[1]
-    del sys.argv[0]
     # Set where an executable holds this file and an interpreter: it is what was called, and is called again.
     launcher = globals().get("launcher")
-    if launcher:
-        sys.argv[0] = launcher
+    sys.argv[:2] = [launcher or called]
     path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
     if sys.path[:1] == [""]:  # -c puts the working directory first when Python is not isolated
         del sys.path[0]
     compiled = section[:4] == sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
+    facts: dict[str, Any] = {}
     if compiled:
         start = 8 + int.from_bytes(section[4:8], "little")
         size = int.from_bytes(section[start : start + 4], "little")
         facts = marshal.loads(section[start + 4 : start + 4 + size])
         code = memoryview(section)[start + 4 + size :]
-    else:
-        facts = _told(path)
+    if not compiled or os.environ.get("EFFE_UNPACK"):
+        import json
+
+        facts |= json.loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
     version = list(sys.version_info[:3])
     fits = any(list(low) <= version < list(high) for low, high in facts["versions"])
     if sys.implementation.name != "cpython" or not fits:
@@ -233,15 +228,11 @@ def boot(section: bytes) -> None:
             comm.write((launcher or path).rpartition("/")[2])
     except OSError:  # not Linux, or /proc is not mounted
         pass
-    import builtins
-
     if not hasattr(builtins, "exit"):  # site defines them; an author may call them
         builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
-    sys.excepthook = _excepthook
-    wheels = facts["wheels"] if compiled else None
-    if wheels is not None and os.environ.get("EFFE_UNPACK"):
-        facts |= _told(path)
-        wheels = None
+    # Python's own does not ask a module's loader for the source lines.
+    sys.excepthook = lambda *told: __import__("traceback").print_exception(*told)
+    wheels = facts["wheels"]
     lock = _thread.RLock()
 
     def unpacked() -> Any:
@@ -284,9 +275,8 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
             sys.path.append(folder + "/deps")
         return folder + "/own" if facts["own"] else path
     if facts["native"] is not None:
-        print(
-            f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory", file=sys.stderr, flush=True
-        )
+        text = f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory"
+        print(text, file=sys.stderr, flush=True)
         os._exit(1)  # an import cannot end the process otherwise: the server would log it as the author's fault
     sys.path.extend(f"{path}/{prefix[:-1]}" for prefix in facts["deps"])
     return path
@@ -333,7 +323,6 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
     _own(base)
     import fcntl
     import time
-    import zipimport
 
     lock = os.open(f"{base}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -350,23 +339,24 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
             archive = zipimport.zipimporter(path)
             # Python 3.13 reads the directory when it is first asked for it, by a method.
             names = archive._get_files() if hasattr(archive, "_get_files") else archive._files  # type: ignore[attr-defined]
-            made = {beside}
+            made, own = {beside}, frozenset(facts["own"])
             head = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
             with open(path, "rb") as file:
                 for entry in names:
-                    for prefix in facts["deps"]:
-                        if entry.startswith(prefix):
-                            _write(f"{beside}/deps/{entry[len(prefix) :]}", _pieces(file, names[entry]), made)
-                    if entry in facts["own"]:
-                        _write(f"{beside}/own/{entry}", _pieces(file, names[entry]), made)
+                    prefix = next(filter(entry.startswith, facts["deps"]), "")
+                    if prefix or entry in own:
+                        target = f"deps/{entry[len(prefix) :]}" if prefix else f"own/{entry}"
+                        _write(f"{beside}/{target}", _pieces(file, names[entry]), made)
                 for entry, start, size in facts["code"]:
                     parent, _, module = entry.rpartition("/")
                     target = f"{parent}/__pycache__/{module[:-3]}.{sys.implementation.cache_tag}.pyc"
                     file.seek(start)
                     _write(f"{beside}/deps/{target}", [head, zlib.decompress(file.read(size))], made)
             os.rename(beside, folder)
-        except BaseException:
+        except BaseException as error:
             _remove(beside)
+            if isinstance(error, (zlib.error, ImportError)):  # what zipimport says of damage
+                raise _damaged(path) from None
             raise
     finally:
         os.close(lock)
@@ -380,13 +370,18 @@ def _remove(folder: str) -> None:
 
 
 def _pieces(file: Any, entry: Any) -> Any:
-    """Yield the content of an entry; it may be larger than memory."""
-    _, method, packed, _, offset, *_ = entry
+    """Yield the content of an entry, checked at its end; it may be larger than memory."""
+    _, method, packed, _, offset, _, _, wanted = entry
     file.seek(offset + 26)  # of its local header, the sizes of what follows that
     file.seek(int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little"), 1)
     inflate = zlib.decompressobj(-15).decompress if method else bytes
+    found = 0
     for start in range(0, packed, 1 << 16):
-        yield inflate(file.read(min(1 << 16, packed - start)))
+        piece = inflate(file.read(min(1 << 16, packed - start)))
+        found = zlib.crc32(piece, found)
+        yield piece
+    if found != wanted:
+        raise zlib.error("wrong checksum")
 
 
 def _write(path: str, pieces: Any, made: set[str]) -> None:

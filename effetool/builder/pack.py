@@ -93,11 +93,11 @@ def write(
 
     out.write(bytes(boot.HEADER_SIZE))
     writer = Writer(out, contents.date)
-    source = writer.add(LOADER, loader, store=True), len(loader)
+    source = writer.add(LOADER, loader, store=True), loader
     places = {}
     for minor in sorted(compiled, reverse=True):
         data = _section(*compiled[minor], {**told, **_straight(contents, wheels, minor, writer)})
-        places[minor] = writer.add(f"__effe__/cpython-3{minor}.code", data, store=True), len(data)
+        places[minor] = writer.add(f"__effe__/cpython-3{minor}.code", data, store=True), data
     writer.add("__effe__/boot.json", json.dumps(told, sort_keys=True).encode())
     record = {**contents.facts, "compiled": [f"3.{minor}" for minor in places]}
     writer.add(BUILD_RECORD, json.dumps(record, sort_keys=True, indent=1).encode())

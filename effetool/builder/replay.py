@@ -6,6 +6,7 @@ compiled for each Python above all, is proven to be what the tool makes of them.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -111,19 +112,19 @@ def _check_tools(artifact: Artifact) -> None:
     made = {"effe-tool": facts.get("tool"), "pex": facts.get("pex"), "Python": facts.get("python") or this_minor()}
     other = [f"{name} {made[name]}" for name in made if made[name] != here[name]]
     if other:
+        again = ("uvx", f"--python={made['Python']}", f"--with=pex=={made['pex']}", f"effe-tool@{made['effe-tool']}")
         raise BuildError(
             f"{artifact.path} was made by {', '.join(other)}; here is "
             + ", ".join(f"{name} {here[name]}" for name in here if made[name] != here[name]),
             code="E133",
-            fix=f"uvx --python {made['Python']} --with pex=={made['pex']} effe-tool@{made['effe-tool']} "
-            f"verify {artifact.path}",
+            fix=shlex.join((*again, "verify", str(artifact.path))),
         )
     known = {f"3.{minor}" for minor in pythons_here()}
     if lacking := [one for one in compiled_for(facts) if one not in known]:
         raise BuildError(
             f"{artifact.path} is compiled for Python {', '.join(lacking)}, and that is not here to compile it again",
             code="E133",
-            fix=f"uv python install {' '.join(lacking)}",
+            fix=shlex.join(("uv", "python", "install", *lacking)),
         )
 
 

@@ -64,20 +64,19 @@ def _tree(found: Inspection, start: float, verbose: bool) -> Tree:
         for one in found.distributions
     ]
     parts: list[tuple[str, Tree]] = [
-        (f"{plain(part.name)}  {size_text(part.packed)}  {part.files} file{'s' * (part.files != 1)}", [])
+        (f"{part.name}  {size_text(part.packed)}  {part.files} file{'s' * (part.files != 1)}", [])
         for part in found.parts
     ]
     files: list[tuple[str, Tree]] = [
-        (f"{plain(file)}  sha256 {_short(digest, verbose)}", []) for file, digest in sorted(found.files.items())
+        (f"{file}  sha256 {_short(digest, verbose)}", []) for file, digest in sorted(found.files.items())
     ]
     origin: list[tuple[str, Tree]] = [
-        (f"{key} {_short(value, verbose) if key == 'source' else plain(value)}", [])
-        for key, value in found.origin.items()
+        (f"{key} {_short(value, verbose) if key == 'source' else value}", []) for key, value in found.origin.items()
     ]
     components = found.sbom.get("components") if found.sbom else None
     told = f"CycloneDX, {len(components)} components" if isinstance(components, list) else "none"
     return [
-        (plain(f"{name}  {artifact.info.doc}".rstrip()), []),
+        (f"{name}  {artifact.info.doc}".rstrip(), []),
         (f"{size_text(artifact.size)}  sha256 {artifact.digest}", []),
         (f"Python {found.requires_python}  answers -info in {start * 1000:.0f} ms", []),
         ("contents", parts),
@@ -101,7 +100,7 @@ def _timed(found: Sequence[Import], verbose: bool) -> Tree:
     def nodes(several: Sequence[Import]) -> Tree:
         shown = sorted((one for one in several if one.whole >= least), key=lambda one: -one.whole)
         return [
-            (f"{one.whole / 1000:6.1f} ms  {plain(one.name)}  ({one.own / 1000:.1f} itself)", nodes(one.children))
+            (f"{one.whole / 1000:6.1f} ms  {one.name}  ({one.own / 1000:.1f} itself)", nodes(one.children))
             for one in shown
         ]
 
@@ -109,12 +108,12 @@ def _timed(found: Sequence[Import], verbose: bool) -> Tree:
 
 
 def _drawn(root: str, tree: Tree) -> Iterator[str]:
-    yield root
+    yield plain(root)
     yield from _branches(tree, "")
 
 
 def _branches(tree: Tree, indent: str) -> Iterator[str]:
     for number, (text, below) in enumerate(tree, 1):
         last = number == len(tree)
-        yield f"{indent}{'└── ' if last else '├── '}{text}"
+        yield f"{indent}{'└── ' if last else '├── '}{plain(text)}"
         yield from _branches(below, indent + ("    " if last else "│   "))

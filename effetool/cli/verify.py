@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def verify(
         if found.identical:
             console.result(f"{path}: the same as built from {of}")
             return
-        console.result(f"{path}: differs from what {of} give{'s' * (source is not None)}, first in {found.difference}")
+        told = f"differs from what {of} give{'s' * (source is not None)}, first in {found.difference}"
+        console.result(plain(f"{path}: {told}"))
         for one in found.differences:
             console.result(line(one, verbose))
         raise typer.Exit(1)

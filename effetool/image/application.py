@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..artifact import LEAST, RATIO
 from ..errors import ImageError, Place
-from .layer import LEAST, RATIO, Entry
+from .layer import Entry
 
 __all__ = ["Application", "Target", "read_application"]
 

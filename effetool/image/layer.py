@@ -18,14 +18,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, cast
 
+from ..artifact import LEAST, RATIO
 from .store import Blob, Store, Writer
 
-__all__ = ["LEAST", "RATIO", "Entry", "Layer", "compress", "epoch", "inflated", "write_layer"]
+__all__ = ["Entry", "Layer", "compress", "epoch", "inflated", "write_layer"]
 
 # Part of every key: a change to how layers are written makes the kept ones useless.
 FORMAT = 1
-# Layers and .pex files unpack to some three times their size; below the first number nobody minds.
-LEAST, RATIO = 256 << 20, 100
 LEVEL = 6  # 9 takes three times as long for one part in a hundred
 
 

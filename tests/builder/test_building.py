@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 import socket
@@ -139,6 +140,36 @@ def test_a_copy_that_was_cut_off_says_so(artifact: Artifact, tmp_path: Path) -> 
         done = run(["/bin/sh", tmp_path / "cut.pex", "-info"])
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == f"{tmp_path}/cut.pex: this file is incomplete: copy or build it again\n"
+
+
+def test_a_damaged_copy_says_so_and_leaves_nothing_unpacked(artifact: Artifact, tmp_path: Path) -> None:
+    """One line for a flipped byte in the loader, in what it is told, in the runtime, the author's code and data."""
+    effe = tmp_path / "reader"
+    effe.mkdir()
+    (effe / "logic.py").write_text(
+        'INFO = {"name": "reader", "version": "1"}\nopen(__file__)\ndef run(context, error, response, request): ...\n'
+    )
+    (effe / "large.bin").write_bytes(os.urandom(9000))  # stored: no inflating finds the damage
+    reader = build(find_one(effe), Options(dirout=tmp_path))
+    path = alone(PYTHONS[sys.version_info[1]], tmp_path / "bin")
+    name = f"__effe__/cpython-3{sys.version_info[1]}.code"
+    with zipfile.ZipFile(artifact.path) as archive:
+        section = archive.read(name)
+    loader = 8 + int.from_bytes(section[4:8], "little")
+    modules = loader + 4 + int.from_bytes(section[loader : loader + 4], "little")
+    index = marshal.loads(section[loader + 4 : modules])["index"]
+    places = [8, loader + 9, *(modules + index[module][1] + 20 for module in ("effetool.runtime.flags", "logic"))]
+    for which, entry, place in [*((artifact, name, place) for place in places), (reader, "large.bin", 5000)]:
+        with zipfile.ZipFile(which.path) as archive:
+            found = archive.getinfo(entry)
+        raw = bytearray(which.path.read_bytes())
+        raw[found.header_offset + 30 + len(entry) + place] ^= 0x40
+        (tmp_path / "bad.pex").write_bytes(raw)
+        command = ["/bin/sh", tmp_path / "bad.pex", "-port", "0", "-log", "text"]
+        done = run(command, PATH=f"{path}:/usr/bin:/bin", HOME=str(tmp_path))
+        said = f"{tmp_path}/bad.pex: this file is damaged: copy or build it again\n"
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1) and done.stderr.endswith(said), (entry, place, done)
+    assert [found.name for found in tmp_path.glob(".cache/effe/*")] == [".lock"]
 
 
 def test_it_tells_of_its_making_without_running_the_author(artifact: Artifact, folder: Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from effetool.artifact import LEAST, read_artifact
 from effetool.builder import Options, build, resolver
 from effetool.builder.comparison import compare
 from effetool.builder.importtime import measure_imports, parse_imports
 from effetool.builder.inspection import inspect
+from effetool.builder.sbom import SBOM
 from effetool.errors import BuildError
 from effetool.project import find_one
 
@@ -110,6 +114,37 @@ def test_what_is_no_artefact_is_refused(tmp_path: Path) -> None:
     for name in ("text", "zip", "missing"):
         with pytest.raises(BuildError) as caught:
             inspect(tmp_path / name)
+        assert caught.value.code == "E131"
+
+
+def test_what_is_cut_off_or_damaged_is_refused(built: list[Path], tmp_path: Path) -> None:
+    """E131 with what is lacking, and with the name of the damaged file; INFO is read from what is whole."""
+    whole = bytearray(built[0].read_bytes())
+    path = tmp_path / "copy.pex"
+    for size in (5000, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(BuildError, match=f"incomplete: {size} of {len(whole)} bytes"):
+            read_artifact(path)
+    with zipfile.ZipFile(built[0]) as archive:
+        entry = archive.getinfo("effetool/runtime/server.py")
+    whole[entry.header_offset + 200] ^= 4
+    path.write_bytes(whole)
+    assert read_artifact(path).info.name
+    with pytest.raises(BuildError, match=r"damaged in effetool/runtime/server\.py: "):
+        inspect(path)
+
+
+def test_what_is_larger_than_it_could_be_is_refused(built: list[Path], tmp_path: Path) -> None:
+    """A megabyte of zeros that was a gigabyte is not inflated: neither a record nor another file."""
+    for name, size in (("data.bin", LEAST), (SBOM, 17 << 20)):
+        path = shutil.copy(built[0], tmp_path / "bomb.pex")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a second file of that name
+            with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w") as file:
+                for _ in range(size >> 20):
+                    file.write(bytes(1 << 20))
+        with pytest.raises(BuildError) as caught:
+            inspect(path)
         assert caught.value.code == "E131"
 
 

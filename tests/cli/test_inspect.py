@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from effetool.cli.inspect import _drawn
+
 RUN = "def run(context, error, response, request):\n    pass\n"
 
 
@@ -37,6 +39,14 @@ def test_what_is_inside_and_in_what_two_differ(effe_tool, two: tuple[Path, Path]
     assert lines[0] == "~ info version  1.0 → 1.1" and lines[1].startswith("~ file hello.py  ") and len(lines) == 2
     same = effe_tool("diff", first, first)
     assert (same.returncode, same.stdout) == (0, "") and same.stderr.startswith("identical: sha256 ")
+
+
+def test_no_name_inside_reaches_the_terminal_as_it_is() -> None:
+    assert [*_drawn("a\x1b[1m", [("b\x9b2J", [("c\u202e", [])])])] == [
+        "a\\x1b[1m",
+        "└── b\\x9b2J",
+        "    └── c\\u202e",
+    ]
 
 
 def test_what_is_no_artefact(effe_tool, tmp_path: Path) -> None:
