@@ -132,7 +132,7 @@ def _request(method: str | None, target: str, data: str | None, header: list[str
     from urllib.parse import quote
 
     return Saved(
-        method or ("GET" if data is None else "POST"), quote(target, safe="%/:?#[]@!$&'()*+,;=~"), tuple(fields), body
+        method or ("GET" if data is None else "POST"), quote(target, safe="%/:?[]@!$&'()*+,;=~"), tuple(fields), body
     )
 
 

@@ -36,7 +36,7 @@ _PLAIN = r"(?:(?!" + _FRAMING + r")" + _FIELD + r"){0," + str((USUAL - 3) // 4) 
 _PLAIN_AND_LENGTH = _PLAIN + r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r"|)"
 _PLAIN_HOST = r"[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n"
 _USUAL = re.compile(
-    r"(" + _NAME + r") (/[!-$&->@-~]*)([?%\x80-\xff][!-~\x80-\xff]*)? HTTP/1\.1"
+    r"(?!CONNECT )(" + _NAME + r") (/[!\"$&->@-~]*)([?%\x80-\xff][!\"$-~\x80-\xff]*)? HTTP/1\.1"
     r"(\r\n(?:" + _PLAIN_HOST + r"|" + _PLAIN_AND_LENGTH + _PLAIN_HOST + r")" + _PLAIN_AND_LENGTH + r")\r\n",
     re.ASCII,
 ).match
@@ -166,7 +166,7 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     hosts = low.count("\nhost:")
     if (hosts != 1 or _HOST(low) is None) and (hosts or minor != "0"):
         raise HTTPError(400, "exactly one valid Host is required")
-    if target[0] != "/":
+    if target[0] != "/" or "#" in target or head.method == "CONNECT":
         _check_target(head.method, target)
     head.path = decode_path(target)
     head.expects = False
@@ -217,7 +217,11 @@ def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | Non
 
 
 def _check_target(method: str, target: str) -> None:
-    """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here."""
+    """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here.
+
+    A fragment is no part of a target: nginx cuts it off before it looks for a location, and passes it on; Go takes it for
+    the path; HAProxy refuses it (CVE-2023-45539).
+    """
     if method == "CONNECT":
         raise HTTPError(501, "CONNECT is not served")
     if target == "*":

@@ -231,4 +231,4 @@ def _encode(
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), body, pieces
 
 
-_SAFE = "%/:?#[]@!$&'()*+,;=~"
+_SAFE = "%/:?[]@!$&'()*+,;=~"

@@ -134,10 +134,12 @@ def test_limits_have_their_statuses():
     [(b"GET http://h/a HTTP/1.1", None), (b"GET http://h HTTP/1.1", None), (b"OPTIONS * HTTP/1.1", None),
      (b"GET * HTTP/1.1", 400), (b"GET a/b HTTP/1.1", 400), (b"GET h:443 HTTP/1.1", 400), (b"CONNECT h:443 HTTP/1.1", 501),
      (b"GET http:///a HTTP/1.1", 400), (b"GET http://u@h/ HTTP/1.1", 400), (b"GET http://h\\x/ HTTP/1.1", 400),
-     (b"GET http://h# HTTP/1.1", 400), (b"GET http://h/#a HTTP/1.1", 400)],
+     (b"GET http://h# HTTP/1.1", 400), (b"GET http://h/#a HTTP/1.1", 400), (b"GET /a#b HTTP/1.1", 400),
+     (b"GET /# HTTP/1.1", 400), (b"GET /a?b#c HTTP/1.1", 400), (b"GET /%41#c HTTP/1.0", 400),
+     (b"CONNECT / HTTP/1.1", 501), (b"CONNECT /a?b HTTP/1.1", 501)],
 )  # fmt: skip
 def test_target_forms(line, status):
-    """RFC 9112 3.2: origin and absolute form are served, `*` for OPTIONS, CONNECT makes no tunnel."""
+    """RFC 9112 3.2: origin and absolute form are served, `*` for OPTIONS, CONNECT makes no tunnel, nothing has a fragment."""
     if status is None:
         assert head(get(first=line)) is not None
     else:
