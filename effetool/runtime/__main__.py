@@ -23,12 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say (None: those of the process) and return the exit code: 0 done, 1 failed, 2 usage."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
-        settings = flags.parse(arguments, os.environ)
         made = info.embedded()
-        if made and settings.path is not None:
-            raise flags.FlagError(
-                f"this effe takes no argument: {settings.path!r} (a boolean flag is written -flag=false)"
-            )
+        settings = flags.parse(arguments, os.environ, operand=made is None)
         if settings.action == "help":
             return _print(flags.usage(_program(), _about(made)))
         known = made or info.read(settings.path)

@@ -30,6 +30,7 @@ class Listener:
         self._paused = False
         sock.setblocking(False)
         server.sources[self.fd] = self
+        server.most_sources += 1
         server.poller.register(self.fd, READ)
 
     def handle(self, runner: Runner) -> None:
@@ -39,7 +40,7 @@ class Listener:
         family, kind, proto = sock.family, sock.type, sock.proto
         tls = server.tls
         for number in range(BATCH):
-            if len(server.sources) > server.max_connections:
+            if len(server.sources) >= server.most_sources:
                 if number == 0:  # else nobody may be waiting: the poll will say
                     self._shed()
                 return
@@ -77,7 +78,8 @@ class Listener:
 
     def close(self) -> None:
         """Take nobody any more."""
-        self._server.sources.pop(self.fd, None)
+        if self._server.sources.pop(self.fd, None):
+            self._server.most_sources -= 1
         if not self._paused:
             self._server.poller.unregister(self.fd)
         self._paused = True

@@ -39,7 +39,7 @@ class Admin:
     ) -> None:
         """Bind the port; raises ListenError."""
         host, _, port = (settings.admin or "").rpartition(":")
-        self.sockets = listeners.tcp(host.strip("[]") or None, int(port))
+        self.sockets = listeners.tcp(host.strip("[]") or None, int(port), admin=host)
         self.address = listeners.address(self.sockets[0])
         pages: dict[str, Callable[[], tuple[int, str, str]]] = {
             "/live": lambda: (200, "text/plain; charset=utf-8", "live\n"),

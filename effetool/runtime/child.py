@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """A child process. `state` goes from "starting" over "ready" to "leaving"."""
+    """A child process. `state` goes from "starting" over "serving" and "ready" to "leaving"."""
 
     __slots__ = (
         "answers", "begun", "buffer", "control", "counts", "number", "old", "pid", "silent", "state", "wrong",

@@ -58,6 +58,14 @@ def size(text: str) -> int:
     return min(int(text[:end]) * _SIZES[text[end:]], UNLIMITED)
 
 
+def _some(text: str) -> int:
+    """Read a size that is none without at least a byte."""
+    octets = size(text)
+    if not octets:
+        raise ValueError("a size of a byte or more, like 64KiB or 1MiB")
+    return octets
+
+
 def _size_limit(text: str) -> int:
     """Read a size where 0 means that there is no limit."""
     return size(text) or UNLIMITED
@@ -162,9 +170,9 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
     ("Limits",),
     ("max-body", _size_limit, "SIZE", "8MiB", "bytes of a request's body (413); 0: no limit",
      "More than forms and JSON need; a body is streamed, so this guards authors who read it whole."),
-    ("max-header", size, "SIZE", "32KiB", "bytes of a request's head, all of it (431)",
+    ("max-header", _some, "SIZE", "32KiB", "bytes of a request's head, all of it (431)",
      "Browsers stay below 16 KiB even with many cookies; other servers allow from 8 KiB to 1 MiB."),
-    ("max-target", size, "SIZE", "8KiB", "bytes of a request's target (414)",
+    ("max-target", _some, "SIZE", "8KiB", "bytes of a request's target (414)",
      "RFC 9112 section 3 asks for at least 8000."),
     ("max-headers", _count, "N", "100", "header fields in a request (431)",
      "Twice what a browser behind several proxies sends; http.client stops at 100 too."),
@@ -241,10 +249,11 @@ class Settings:
             setattr(self, name, value)
 
 
-def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True) -> Settings:
     """Read the arguments after the program's name, and the environment behind them.
 
-    Raises FlagError, whose text is one line for the user. The last of two equal flags counts, as in Go.
+    Without `operand` no argument is the effe to run: this is a built file. Raises FlagError, whose text is one line for
+    the user. The last of two equal flags counts, as in Go.
     """
     settings = Settings()
     rows = {row[0]: row for row in FLAGS if len(row) > 1}
@@ -262,10 +271,12 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         if argument == "--" or argument[:1] != "-" or argument == "-":
             operands = [*rest] if argument == "--" else [argument]
             rest = [] if argument == "--" else rest
-            for operand in operands:
+            for word in operands:
+                if not operand:
+                    raise FlagError(f"this effe takes no argument: {word!r} (a boolean flag is written -flag=false)")
                 if settings.path is not None:
-                    raise FlagError(f"one effe at a time: {operand!r} is too much after {settings.path!r}")
-                settings.path = operand
+                    raise FlagError(f"one effe at a time: {word!r} is too much after {settings.path!r}")
+                settings.path = word
             continue
         name, equals, value = argument.lstrip("-").partition("=")
         name = "help" if name == "h" else name
@@ -291,6 +302,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         raise FlagError("-key needs its certificate: add -cert FILE")
     if "unix" in seen and "port" in seen:
         raise FlagError("-unix is instead of a port: leave out -port or -unix")
+    if "port" in seen:
+        settings.unix = None  # $EFFE_UNIX, which a flag beats
     if settings.admin and settings.port and int(settings.admin.rpartition(":")[2]) == settings.port:
         host = settings.admin.rpartition(":")[0].strip("[]")
         if not settings.unix and (not host or not settings.host or host == settings.host):
@@ -349,7 +362,8 @@ def usage(program: str, title: str) -> str:
         "",
         "-name VALUE, -name=VALUE and --name are the same. Each flag but the last six is also an",
         "environment variable: EFFE_PORT, EFFE_HEADER_TIMEOUT ...; a flag beats it.",
-        "D is a duration: 500ms, 30s, 1m30s, or seconds. SIZE is bytes: 64KiB, 1MiB.",
+        "D is a duration: 500ms, 30s, 1m30s, or seconds; as a time-out, 0 is no limit.",
+        "SIZE is bytes: 64KiB, 1MiB.",
     ]
     return "\n".join(lines) + "\n"
 

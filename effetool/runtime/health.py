@@ -21,6 +21,7 @@ def check(settings: Settings) -> str | None:
     With `-admin` it asks /ready there. Without, it asks the main port for `/`, and any answer below 500 is
     well: the author's `run` is called, because every path of that port is the author's.
     """
+    where = settings.admin or _where(settings)
     try:
         if settings.admin:
             host, _, port = settings.admin.rpartition(":")
@@ -29,7 +30,7 @@ def check(settings: Settings) -> str | None:
         status = _status(_main(settings), "/")
         return None if status < 500 else f"/ answers {status}"
     except (OSError, ValueError) as error:
-        return str(error)
+        return f"{where}: {error}"
 
 
 def call(settings: Settings) -> str | None:
@@ -43,7 +44,11 @@ def call(settings: Settings) -> str | None:
         status = _status(channel, "/", "POST", "schedule", "Content-Length: 0\r\n")
         return None if status < 400 else f"POST / answers {status}"
     except (OSError, ValueError) as error:
-        return str(error)
+        return f"{_where(settings)}: {error}"
+
+
+def _where(settings: Settings) -> str:
+    return settings.unix or f"{settings.host or 'localhost'}:{settings.port}"
 
 
 def _main(settings: Settings) -> socket.socket:

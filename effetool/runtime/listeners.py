@@ -104,10 +104,11 @@ def inherited(environ: MutableMapping[str, str]) -> list[socket.socket]:
     return sockets
 
 
-def tcp(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
+def tcp(host: str | None, port: int, *, reuse_port: bool = False, admin: str | None = None) -> list[socket.socket]:
     """Bind the port on every address of `host`; None: on all, one socket for IPv4 and IPv6 where there is IPv6.
 
-    With port 0 all of them get the same free one. Raises ListenError.
+    With port 0 all of them get the same free one. `admin` is the host as -admin has it, for what an error says. Raises
+    ListenError.
     """
     if host is None:
         try:
@@ -115,14 +116,15 @@ def tcp(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket
         except OSError as error:
             # No IPv6 here (or it is switched off): IPv4 alone.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENOPROTOOPT):
-                raise _explained(error, "::", port) from None
+                raise _explained(error, "::", port, admin) from None
         host = "0.0.0.0"  # noqa: S104
     try:
         # As bytes: a str goes through the idna codec, whose import takes longer than all the rest here.
         name = host.encode() if host.isascii() else host
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise ListenError(f"-host {host}: {error.strerror or error}; give an address of this machine") from None
+        named = f"-host {host}" if admin is None else f"-admin {admin}:{port}"
+        raise ListenError(f"{named}: {error.strerror or error}; give an address of this machine") from None
     for attempt in range(8):
         sockets: list[socket.socket] = []
         chosen = port
@@ -139,7 +141,7 @@ def tcp(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket
             if sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # localhost without ::1
                 found = found[: len(sockets)]
                 continue
-            raise _explained(error, host, port) from None
+            raise _explained(error, host, port, admin) from None
     raise ListenError(f"-host {host}: no port is free on all its addresses")
 
 
@@ -213,15 +215,18 @@ def _port(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
-def _explained(error: OSError, host: str, port: int) -> ListenError:
+def _explained(error: OSError, host: str, port: int, admin: str | None = None) -> ListenError:
+    flag = "-port " if admin is None else f"-admin {admin}:"
     if error.errno == errno.EADDRINUSE:
         who = _owner(port)
         return ListenError(
-            f"port {port} is taken{f' by {who}' if who else ''}; stop it, or choose another: -port {port + 1}"
+            f"port {port} is taken{f' by {who}' if who else ''}; stop it, or choose another: {flag}{port + 1}"
         )
     if error.errno == errno.EACCES:
-        return ListenError(f"port {port} needs privileges; choose one above 1023, such as -port {8000 + port % 1000}")
+        return ListenError(f"port {port} needs privileges; choose one above 1023, such as {flag}{8000 + port % 1000}")
     if error.errno == errno.EADDRNOTAVAIL:
+        if admin is not None:
+            return ListenError(f"{flag}{port}: this machine has no such address; -admin :{port} listens on all")
         return ListenError(f"-host {host}: this machine has no such address; leave out -host to listen on all")
     return ListenError(f"cannot listen on {host} port {port}: {error.strerror}")
 

@@ -69,7 +69,7 @@ class Server(HTTPServer):
         self.access = settings.access_log
         self.limits = Limits(settings.max_header, settings.max_target, settings.max_headers)
         self.max_body = settings.max_body
-        self.max_connections = settings.max_connections
+        self.most_sources = settings.max_connections + 1  # the waker; each listener adds itself
         self.max_unread = settings.max_unread
         self.queue = settings.queue
         self.run_timeout = settings.timeout

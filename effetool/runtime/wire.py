@@ -219,8 +219,8 @@ def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | Non
 def _check_target(method: str, target: str) -> None:
     """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here.
 
-    A fragment is no part of a target: nginx cuts it off before it looks for a location, and passes it on; Go takes it for
-    the path; HAProxy refuses it (CVE-2023-45539).
+    A fragment is no part of a target: nginx cuts it off before it looks for a location, and passes it on; Go takes it
+    for the path; HAProxy refuses it (CVE-2023-45539).
     """
     if method == "CONNECT":
         raise HTTPError(501, "CONNECT is not served")

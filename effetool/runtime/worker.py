@@ -2,8 +2,8 @@
 
 The parent starts a worker by running the same file again with EFFE_WORKER in its environment: the worker's
 number, the descriptors of the listening sockets and that of a socket to the parent. On that socket the
-worker says `ready` once, and answers `status` with a line of JSON. When the parent is gone the socket ends,
-and so does the worker, gracefully.
+worker says `serving` and `ready` once each, and answers `status` with a line of JSON. When the parent is
+gone the socket ends, and so does the worker, gracefully.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def work(settings: Settings, known: Info, log: Log) -> int:
         return leave(0)
     if code:
         return code
+    _say(parent, b"serving\n")  # before the first request, which may be the end of it
     thread = process.begin(signals)
     begun.set()
     _say(parent, b"ready\n")

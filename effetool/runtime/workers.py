@@ -176,11 +176,11 @@ class Workers:
         self.tally.restarts += 1
         if time.monotonic() - worker.begun > _LIFE:
             self.pauses[worker.number] = 0.0
-        self.failed(worker.number, worker.old)
+        self.failed(worker.number, worker.old, began=worker.state != "starting")
 
-    def failed(self, number: int, old: Worker | None) -> None:
+    def failed(self, number: int, old: Worker | None, began: bool = False) -> None:
         """Go on after a worker that did not start, or died."""
-        if not self.announced:
+        if not self.announced and not began:  # one that began to answer did start, though others have still to
             self.code = 1
             self.stop("a worker does not start")
         elif old is not None:
@@ -221,6 +221,8 @@ class Workers:
         for line in worker.lines():
             if line == b"ready":
                 self.ready(worker)
+            elif line == b"serving":
+                worker.state = "serving" if worker.state == "starting" else worker.state
             else:
                 self.tally.said(worker, line)
         if worker.silent:  # it is ending; its process is reaped by SIGCHLD

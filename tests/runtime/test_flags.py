@@ -33,6 +33,8 @@ def test_a_flag_beats_effe_port_beats_port_beats_8080():
     assert parse([], environ).port == 2
     assert parse([], {"PORT": "3"}).port == 3
     assert parse([], {}).port == 8080
+    assert parse(["-port", "1"], {"EFFE_UNIX": "s"}).unix is None
+    assert parse(["-unix", "s"], {"EFFE_PORT": "2"}).unix == "s"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
@@ -103,6 +105,8 @@ def test_no_limit_is_a_number_that_is_never_reached():
     """So that the server compares and never asks whether there is a limit."""
     settings = parse(["-timeout", "0", "-max-body", "0"], {})
     assert (settings.timeout, settings.max_body) == (NEVER, UNLIMITED)
+    for name in ("header", "body", "write", "idle"):
+        assert getattr(parse([f"-{name}-timeout", "0"], {}), f"{name}_timeout") == NEVER
     assert parse(["-grace", "0"], {}).grace == 0.0
 
 
@@ -120,6 +124,10 @@ def test_no_limit_is_a_number_that_is_never_reached():
         ),
         (["-workers", "0"], "-workers 0: this takes a number from 1 to 1024, or auto"),
         (["-timeout", "3x"], "-timeout 3x: this takes a duration like 500ms, 30s or 1m30s"),
+        (
+            ["-max-header", "0"],
+            "-max-header 0: this takes a size of a byte or more, like 64KiB or 1MiB, such as -max-header 32KiB",
+        ),
         (["-log", "yaml"], "-log yaml: this takes text or json"),
         (
             ["-admin", "9090"],
@@ -166,6 +174,13 @@ def test_an_operand_is_the_effe_to_run_wherever_it_stands():
     assert parse(["--", "-odd.py"], {}).path == "-odd.py"
 
 
+@pytest.mark.parametrize("argv", [["a", "b"], ["--", "-port"], ["-access-log", "true"]])
+def test_a_built_file_is_the_effe_and_takes_no_operand(argv):
+    """`-host *` where the shell knows files, `-access-log true`."""
+    with pytest.raises(FlagError, match="this effe takes no argument"):
+        parse(argv, {}, operand=False)
+
+
 def test_settings_are_the_defaults_with_some_changed():
     """How the other tests, and the tool, make them."""
     assert Settings(port=0).port == 0
@@ -192,7 +207,7 @@ def reference():
         "",
         "Go's syntax: `-port 8080`, `-port=8080` and `--port 8080` are the same; a boolean is `-access-log` or",
         "`-access-log=false`. Each is an environment variable too, and a flag beats it. A duration is `500ms`, `30s`,",
-        "`1m30s` or a number of seconds; a size is `64KiB`, `1MiB` or a number of bytes.",
+        "`1m30s` or a number of seconds; as a time-out, 0 is no limit. A size is `64KiB`, `1MiB` or bytes.",
         "",
         "A mistake is one line on stderr that says what to write, and exit 2. What cannot start exits with 1.",
     ]

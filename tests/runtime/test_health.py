@@ -1,5 +1,6 @@
 """Asking a running effe whether it is well (effetool/runtime/health.py), whatever it listens on."""
 
+import re
 import socket
 import threading
 
@@ -7,7 +8,7 @@ import pytest
 
 from effetool.runtime import health
 from effetool.runtime.flags import Settings
-from effetool.runtime.health import check
+from effetool.runtime.health import call, check
 
 EFFE = """
 INFO = {"name": "hello", "version": "1.0"}
@@ -47,7 +48,10 @@ def test_nobody_there_is_not_well():
     """In the words of the system."""
     with socket.socket() as taken:  # bound and not listening: refused
         taken.bind(("127.0.0.1", 0))
-        assert "refused" in check(Settings(host="127.0.0.1", port=taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        for settings in (Settings(host="127.0.0.1", port=port), Settings(admin=f"127.0.0.1:{port}")):
+            assert re.fullmatch(f"127.0.0.1:{port}: .*refused", check(settings))
+        assert re.fullmatch(f"127.0.0.1:{port}: .*refused", call(Settings(host="127.0.0.1", port=port)))
 
 
 @pytest.mark.parametrize(
@@ -75,5 +79,6 @@ def test_what_answers_otherwise_is_not_well(monkeypatch, answer, wrong):
 
         thread = threading.Thread(target=reply)
         thread.start()
-        assert check(Settings(host="127.0.0.1", port=listener.getsockname()[1])) == wrong
+        port = listener.getsockname()[1]
+        assert check(Settings(host="127.0.0.1", port=port)) == f"127.0.0.1:{port}: {wrong}"
         thread.join(60)

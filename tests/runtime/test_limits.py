@@ -82,6 +82,14 @@ def test_connections_beyond_their_limit_make_room(serve):
         client.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_as_many_connections_are_served_as_the_limit_says(serve, host):
+    """Also where the process listens at two addresses: its own sockets do not count."""
+    running = serve(EFFE, "-max-connections", "1", "-host", host)
+    for _ in range(3):
+        assert running.get() == (200, "hello")
+
+
 def test_an_idle_connection_is_closed(serve):
     """-idle-timeout, after an answer; in silence."""
     running = serve(EFFE, "-idle-timeout", "300ms")

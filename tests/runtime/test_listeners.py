@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from effetool.runtime import listeners
+from effetool.runtime.admin import Admin
 from effetool.runtime.flags import Settings
 from effetool.runtime.listeners import ListenError
 
@@ -130,6 +131,26 @@ def test_an_address_that_is_not_here_is_named(host, message):
     with pytest.raises(ListenError) as caught:
         listeners.bind(Settings(host=host, port=0), {})
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("admin", "message"),
+    [
+        ("192.0.2.1:1", "-admin 192.0.2.1:1: this machine has no such address; -admin :1 listens on all"),
+        ("no.such.host.invalid:1", "-admin no.such.host.invalid:1: "),
+        ("[::1]:PORT", "port PORT is taken"),
+        (":PORT", "port PORT is taken"),
+    ],
+)
+def test_an_error_of_the_admin_listener_names_its_flag(opened, admin, message):
+    """The fix is typed there, not at -host or -port."""
+    port = bound(opened, port=0)[0].getsockname()[1]
+    admin = admin.replace("PORT", str(port))
+    with pytest.raises(ListenError) as caught:
+        Admin(Settings(admin=admin), lambda: None, str, "{}")
+    assert str(caught.value).startswith(message.replace("PORT", str(port)))
+    if "taken" in message:
+        assert str(caught.value).endswith(f"-admin {admin.rpartition(':')[0]}:{port + 1}")
 
 
 def test_a_unix_socket_takes_connections_and_its_file_goes_at_the_end(tmp_path):

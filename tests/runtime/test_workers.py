@@ -227,6 +227,33 @@ def test_an_effe_that_does_not_start_ends_the_parent(serve):
     assert "url" in running.record("init() failed")["error"]
 
 
+SLOW_TO_START = EFFE.replace(
+    "def init():",
+    """def init():
+    try:
+        open("first", "x").close()
+    except FileExistsError:
+        while not os.path.exists("go"):
+            time.sleep(0.005)""",
+)
+
+
+def test_a_worker_that_dies_while_others_start_is_replaced(serve, tmp_path):
+    """It has started and answered: a request that kills it is no reason to end the others."""
+    running = serve(SLOW_TO_START, "-workers", "2", "-unix", "s.sock", ready=False)
+    until((tmp_path / "first").exists)
+    until((tmp_path / "s.sock").exists)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "s.sock"))
+        client.sendall(b"GET /die HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert client.recv(1) == b""
+    assert running.record("a worker died")["exit_code"] == 9
+    (tmp_path / "go").touch()
+    running.record("is ready")
+    until(lambda: len(children(running)) == 2)
+    assert running.stop() == 0
+
+
 def test_metrics_are_summed_and_shown_for_each_worker(serve):
     """On one admin port; what a dead worker has counted stays in the sum."""
     running = serve(EFFE, "-workers", "2", "-admin", "127.0.0.1:0")
