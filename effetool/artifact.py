@@ -138,11 +138,15 @@ def read_artifact(path: Path) -> Artifact:
             )
         with zipfile.ZipFile(path) as archive:
             entry = archive.getinfo(BUILD_RECORD)
+            for one in archive.infolist():  # whoever reads on meets no encryption, lzma or name without a letter
+                if not one.filename or one.compress_type not in (0, 8) or one.flag_bits & 0x61:
+                    raise ValueError(f"no build writes what it has as {one.filename!r}")
             if entry.file_size > MAX_RECORD:
                 raise ValueError("its build record is too large")
             facts = json.loads(archive.read(entry))
         if not isinstance(facts, dict) or not isinstance(facts.get("info"), str):
             raise ValueError("its build record has no INFO")
+        json.dumps(facts, ensure_ascii=False).encode()  # half a character can be neither written nor shown
     except OSError as error:
         raise BuildError(
             f"cannot read {path}: {error.strerror or error}",
@@ -154,7 +158,7 @@ def read_artifact(path: Path) -> Artifact:
         raise BuildError(
             f"{path} was not built by effe-tool", code="E131", place=Place(path), fix="effe-tool build"
         ) from error
-    except (ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, RecursionError) as error:
+    except (ValueError, zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise _damaged(path, f"{path} is no .pex of effe-tool: {error}") from error
     return Artifact(path, parse_info(facts["info"], Place(path)), digest, size, facts)
 
@@ -178,7 +182,7 @@ def check_whole(artifact: Artifact) -> None:
                 with archive.open(entry) as file:
                     while file.read(1 << 20):
                         pass
-    except (ValueError, zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (ValueError, OSError, zlib.error, EOFError, zipfile.BadZipFile, RuntimeError) as error:
         raise _damaged(artifact.path, f"{artifact.path} is damaged in {name}: {error}") from error
 
 

@@ -163,6 +163,10 @@ def _unpack(artifact: Artifact, folder: Path) -> Project:
                 ) from error
             path.chmod(0o755 if entry.external_attr >> 16 & 0o100 else 0o644)
     module = str(artifact.facts.get("module"))
+    if not module.isidentifier():
+        raise BuildError(
+            f"{artifact.path} names a module {module!a}", code="E131", place=Place(artifact.path), fix="do not run it"
+        )
     single = artifact.facts.get("single") is True
     project = Project(folder, folder / f"{module}.py", single)
     if artifact.facts.get("distributions") and not project.script.present:

@@ -102,7 +102,7 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
         wheels = json.loads(archive.read("PEX-INFO"))["distributions"]
         if not isinstance(wheels, dict):
             raise ValueError("no list of distributions")
-    except (KeyError, ValueError, TypeError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ImageError(
             f"{path} is no .pex: {error}", code="E402", place=Place(path), fix="effe-tool build"
         ) from error

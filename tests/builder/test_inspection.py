@@ -173,3 +173,16 @@ def test_the_start_of_an_artefact_is_told(tmp_path: Path) -> None:
     artefact = build(make_effe(tmp_path / "effe"), Options(out=tmp_path / "hello.pex"))
     names = {one.name for one in measure_imports(artefact.path)}
     assert any(name.startswith("effetool.runtime") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(10, 12), (10, 14), (8, 1), (8, 0x20)], ids=["bz2", "lzma", "secret", "patch"]
+)
+def test_an_entry_that_no_build_writes_is_refused(built: list[Path], tmp_path: Path, at: int, value: int) -> None:
+    """Compressed by what fails in its own way, or encrypted: E131 before anything of it is read."""
+    raw = bytearray(built[0].read_bytes())
+    raw[raw.rindex(b"PK\x01\x02", 0, raw.rindex(b"PEX-INFO")) + at] = value
+    (tmp_path / "odd.pex").write_bytes(raw)
+    with pytest.raises(BuildError, match="no build writes") as caught:
+        read_artifact(tmp_path / "odd.pex")
+    assert caught.value.code == "E131"

@@ -132,6 +132,13 @@ def test_what_other_versions_made_is_refused_by_name(artifact: Artifact, tmp_pat
     assert caught.value.fix and caught.value.fix.startswith(("uvx ", "uv "))
 
 
+@pytest.mark.parametrize("facts", [{"module": "\0"}, {"module": "../logic"}, {"module": 1}, {"commit": "\ud800"}])
+def test_a_record_that_no_build_writes_is_refused(artifact: Artifact, tmp_path: Path, facts: dict) -> None:
+    with pytest.raises(BuildError) as caught:
+        replay(rewritten(artifact, tmp_path, **facts))
+    assert caught.value.code == "E131"
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", "a\\b", ""])
 def test_a_name_that_leads_outside_is_refused(artifact: Artifact, tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError) as caught:
