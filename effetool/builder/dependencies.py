@@ -92,7 +92,6 @@ def resolve(
         UsageError: E143 for a `--python` or `--platform` that is none.
     """
     declaration = read_declaration(project)
-    lock = read_lock(declaration.lock) if declaration.lock else None
     if wishes.lock and declaration.lock:
         raise UsageError(
             f"{declaration.origin} is itself the declaration: there is nothing to lock it from",
@@ -100,6 +99,7 @@ def resolve(
             place=Place(declaration.lock),
             fix="declare the dependencies in a `# /// script` block of the effe",
         )
+    lock = read_lock(declaration.lock) if declaration.lock else None
     declared = declaration.requires_python or (lock.requires_python if lock else None) or ""
     targets, wanted, open_ended = _targets(declaration, declared, wishes)
     if not declaration.requirements and lock is None:
@@ -179,7 +179,10 @@ def _answer(case: _Case, lock: Lock | None, beside: Path | None, wishes: Wishes)
     answer, notes = _by_resolver(case, by)
     if beside is not None and not wishes.lock:
         notes.insert(0, reason)
-    return answer, by, f"resolved by {by}: {origin} is new" if not wishes.lock else f"resolved by {by}: --lock", notes
+    why = (
+        f"resolved by {by} into {lock_path(case.project).name}" if wishes.lock else f"resolved by {by}: {origin} is new"
+    )
+    return answer, by, why, notes
 
 
 def _by_lock(case: _Case, lock: Lock, declaration: Declaration | None) -> Answer:
@@ -243,12 +246,12 @@ def _choose(case: _Case, pin: Pin, target: Target, place: Place | None) -> Pin:
     if allowed:
         wheels = tuple(wheel for wheel in wheels if wheel.sha256 in allowed.get(pin.name, ()))
         if pin.wheels and not wheels:
-            raise DependencyError(
-                f"{case.declaration.origin}: no file of {pin.name} {pin.version} has one of the digests listed",
-                code="E140",
-                place=place,
-                fix=f'pin it with its digests: "{pin.name}=={pin.version} --hash=sha256:{pin.wheels[0].sha256}"',
-            )
+            line = f"{pin.name}=={pin.version} --hash=sha256:{pin.wheels[0].sha256}"
+            what, fix = f"others have a --hash=sha256:, {pin.name} has none", f"write {line}"
+            if allowed.get(pin.name):
+                what = f"no file of {pin.name} {pin.version} has a digest that is listed"
+                fix = f"find out which file is right; the index has {line}"
+            raise DependencyError(f"{case.declaration.origin}: {what}", code="E140", place=place, fix=fix)
     ranked = [(rank, wheel) for wheel in wheels if (rank := target.rank(wheel.name)) is not None]
     if ranked:
         return Pin(pin.name, pin.version, (min(ranked)[1],), None, pin.marker, pin.requires_python)

@@ -87,7 +87,7 @@ def read_lock(path: Path) -> Lock:
             f"{path.name} is no lock (PEP 751): {what}",
             code="E142",
             place=Place(path),
-            fix="effe-tool build --lock writes it anew",
+            fix="write it anew with what made it, such as effe-tool build --lock",
         )
 
     version = table.get("lock-version")

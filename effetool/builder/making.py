@@ -47,10 +47,13 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
         digest = digest_of(temporary)
         clock.step("bundle", "", _bundled(prepared))
         start = None
-        if contents.pythons:
-            start = verify.ask_info(temporary, prepared.info.text)
+        if contents.pythons and (contents.targets is not None or _for_here(prepared)):
+            start = verify.ask_info(temporary, prepared.info.text, pythons=contents.pythons.values())
             name = prepared.info.name or prepared.project.module
             clock.step("verify", f"{name} {prepared.info.version or ''}".strip(), "answers -info")
+        else:
+            why = "it is for another machine" if contents.pythons else f"no CPython {contents.python} is here"
+            clock.step("verify", "", f"not asked: {why}")
         check_budgets(temporary, size, options)
         if options.check:
             from .reproduce import build_again
@@ -128,6 +131,19 @@ def _base_arguments(prepared: Prepared) -> tuple[list[Path], list[str], list[str
     local = resolution.targets == (this_target(),)
     flags = [] if local else [f"--complete-platform={target.pex}" for target in resolution.targets]
     return [one.wheel for one in resolution.distributions], resolution.pinned, flags
+
+
+def _for_here(prepared: Prepared) -> bool:
+    """Tell whether one of the wheels for several targets is for a Python of this machine, so that pex's boot starts."""
+    from .target import this_platform
+
+    here = this_platform()
+    return prepared.resolution is not None and any(
+        (one.platform.system, one.platform.machine, one.platform.library) == (here.system, here.machine, here.library)
+        and one.platform.version <= here.version
+        and one.python[1] in prepared.contents.pythons
+        for one in prepared.resolution.targets
+    )
 
 
 def _bundled(prepared: Prepared) -> str:

@@ -221,11 +221,16 @@ def _machines(resolution: Resolution | None) -> tuple[frozenset[int] | None, tup
         return frozenset(), None
     from .target import this_target
 
-    if resolution.targets != (this_target(),):
-        return (None, None) if resolution.native else (frozenset(t.python[1] for t in resolution.targets), None)
-    library = this_target().platform.library == "glibc"
-    native = (sys.platform, os.uname().machine, library) if resolution.native else None
-    return frozenset({this_target().python[1]}), native
+    minors = frozenset(target.python[1] for target in resolution.targets)
+    if not resolution.native:
+        return minors, None
+    if len(resolution.targets) > 1:
+        return None, None
+    (target,) = resolution.targets
+    if target == this_target():
+        return minors, (sys.platform, os.uname().machine, target.platform.library == "glibc")
+    system = {"macos": "darwin"}.get(target.platform.system, target.platform.system)
+    return minors, (system, target.platform.machine, target.platform.library == "glibc")
 
 
 def _target(project: Project, info: Info, options: Options, folder: Path | None, inputs: str) -> Path:

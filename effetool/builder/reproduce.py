@@ -23,7 +23,7 @@ from ..artifact import read_artifact
 from ..errors import BuildError
 from ..project import Project
 from . import archive
-from .declaration import find_lock
+from .declaration import find_lock, read_declaration
 from .options import Options
 from .preparing import Prepared
 from .wheelhouse import digest_of
@@ -56,7 +56,7 @@ def build_again(prepared: Prepared, options: Options, made: Path, environ: Mappi
     with tempfile.TemporaryDirectory(prefix="effe-tool-") as folder:
         out = Path(folder) / "again.pex"
         same = Project(project.root.absolute(), project.logic.absolute(), project.single)
-        if project.script.present or not record["distributions"]:
+        if read_declaration(project).file in (None, project.logic):
             same = _copied(prepared, Path(folder) / "a copy")
         asked = replace(
             options, out=out, check=False, fresh=False, lock=False, max_start=None, max_size=None, record=record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -23,19 +23,25 @@ def _environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith(("PEX_", "EFFE_", "PYTHON"))}
 
 
-def ask_info(path: Path, expected: str, base: Path | None = None) -> float:
+def ask_info(path: Path, expected: str, base: Path | None = None, pythons: Iterable[Path] = ()) -> float:
     """Run `path -info` and compare; returns the seconds it took.
 
     `sh` runs it, as the kernel would: a file that another thread's child still holds open cannot be executed
     itself (ETXTBSY), nor one on a file system mounted noexec. A native executable, which no thread of this process has
-    written, is run itself and unpacks to `base`.
+    written, is run itself and unpacks to `base`. pex's boot finds `pythons` too: those that the build found may be
+    out of PATH.
 
     Raises:
         BuildError: E137 when it does not answer with `expected`.
     """
     started = time.perf_counter()
     command: list[str | Path] = ["/bin/sh", path, "-info"] if base is None else [path, "-info"]
-    environment = _environment() if base is None else {**_environment(), "SCIE_BASE": str(base)}
+    environment = _environment()
+    folders = dict.fromkeys([*filter(None, [environment.get("PATH")]), *(str(one.parent) for one in pythons)])
+    if folders:
+        environment["PATH"] = os.pathsep.join(folders)
+    if base is not None:
+        environment["SCIE_BASE"] = str(base)
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, env=environment, check=False

@@ -352,7 +352,7 @@ def test_a_closed_terminal_leaves_nothing_half_made(effe: Path, artifact: Artifa
     """SIGHUP while the new file is verified: it is taken away."""
     script = (
         "import os, signal, sys; from effetool import cli; from effetool.builder import verify\n"
-        "def ask_info(path, text): print(path.name, flush=True); os.kill(os.getpid(), signal.SIGHUP)\n"
+        "def ask_info(path, text, **_): print(path.name, flush=True); os.kill(os.getpid(), signal.SIGHUP)\n"
         "verify.ask_info = ask_info\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )

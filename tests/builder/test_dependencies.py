@@ -257,6 +257,9 @@ def test_a_lock_alone_is_the_declaration(shelf: Shelf, tmp_path: Path) -> None:
     project = make_plain(tmp_path / "two", pylock_toml=inside)
     found = resolve(project, Wishes())
     assert [(one.name, one.version) for one in found.distributions] == [("alpha", "1.0"), ("beta", "1.0")]
+    project_of_none = make_plain(tmp_path / "none", pylock_toml='lock-version = "9"')
+    with pytest.raises(UsageError, match="itself the declaration"):  # whatever is in it: E142 tells to write it anew
+        resolve(project_of_none, Wishes(lock=True))
     with pytest.raises(UsageError, match="itself the declaration"):
         resolve(project, Wishes(lock=True))
 
@@ -290,6 +293,12 @@ def test_digests_of_a_requirements_file_are_kept(shelf: Shelf, tmp_path: Path, r
     with pytest.raises(DependencyError) as caught:
         resolve(bad, Wishes(), resolver=resolver)
     assert caught.value.code == "E140" and "alpha" in caught.value.message
+    assert "write" not in caught.value.fix, "what the index has may be the wrong one"
+    make_wheel(shelf.folder, "beta")
+    more = make_plain(tmp_path / "more", requirements_txt=f"alpha==1.0 --hash=sha256:{digest}\nbeta\n")
+    with pytest.raises(DependencyError) as caught:
+        resolve(more, Wishes(), resolver=resolver)
+    assert "beta has none" in caught.value.message and caught.value.fix.startswith("write beta==1.0 --hash=sha256:")
 
 
 def test_a_requires_python_that_leaves_none(cache: Path, tmp_path: Path) -> None:
