@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say (None: those of the process) and return the exit code: 0 done, 1 failed, 2 usage."""
+    _fill()
     arguments = sys.argv[1:] if argv is None else argv
     try:
         made = info.embedded()
@@ -55,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def fail(message: str, code: int) -> int:
     """Say on stderr what went wrong, in the name of the program, and return the exit code."""
-    print(f"{_program()}: {message}", file=sys.stderr)
+    try:
+        print(f"{_program()}: {message}", file=sys.stderr, flush=True)
+    except OSError:  # full: the exit code is left to say it
+        _drop(2)
     return code
 
 
@@ -88,12 +92,30 @@ def _program() -> str:
 
 
 def _print(text: str) -> int:
+    if sys.stdout is None:  # `>&-`
+        return fail("stdout is closed", 1)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:  # `-help | head -1`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        _drop(1)
+        if not isinstance(error, BrokenPipeError):  # `-help | head -1`: the reader has what it wanted
+            return fail(f"stdout: {error.strerror}", 1)
     return 0
+
+
+def _drop(descriptor: int) -> None:
+    """Let what is left in the stream's buffer go nowhere at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _fill() -> None:
+    """Open what of stdin, stdout and stderr is closed: else a client's socket gets that number, and the log with it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ class Process:
                 needs.supply(*needs.declared(self.known.needs), os.environ)
             except needs.NeedError as error:
                 return failed(self.log, str(error))
-        sys.setswitchinterval(SWITCH)  # an author who knows better sets his own, at import or in init
+        # An author who knows better sets his own of both, at import or in init.
+        sys.setswitchinterval(SWITCH)
+        threading.excepthook = self._thread_failed
         try:
             self.effe = logic.load(self.known.module, self.known.source)
         except LogicError as error:
@@ -110,7 +112,7 @@ class Process:
             if self.settings.admin:
                 from .admin import Admin
 
-                ready = Readiness(lambda: self.server.ready, self.effe.ready)
+                ready = Readiness(lambda: self.server.ready, self.effe.ready, self.log)
                 admin = Admin(self.settings, ready, lambda: metrics.exposition(self.snapshot()), self.known.text)
         except listeners.ListenError as error:
             return failed(self.log, str(error))
@@ -168,6 +170,11 @@ class Process:
         except CertificateError as error:
             self.log.error(f"SIGHUP: the old certificate stays: {error}")
 
+    def _thread_failed(self, told: threading.ExceptHookArgs) -> None:
+        """Write the failure of an author's thread as one record; on stderr it would be lines in no form."""
+        if told.exc_type is not SystemExit:
+            self.log.critical("a thread failed", told.exc_value, thread=told.thread.name if told.thread else None)
+
     def snapshot(self) -> metrics.Snapshot:
         """Return the counts and gauges of this process."""
         return metrics.snapshot(self.server, self.startup)
@@ -176,9 +183,10 @@ class Process:
 class Readiness:
     """Ask the author's `ready()`, one call at a time: one that hangs is an answer too, and costs one thread."""
 
-    def __init__(self, serving: Callable[[], bool], function: Callable[[], Any] | None) -> None:
-        self._serving, self._function = serving, function
+    def __init__(self, serving: Callable[[], bool], function: Callable[[], Any] | None, log: Log) -> None:
+        self._serving, self._function, self._log = serving, function, log
         self._asking = threading.Lock()
+        self._raised: type[Exception] | None = None
 
     def __call__(self) -> str | None:
         """Return None, or why no request should be sent."""
@@ -190,7 +198,11 @@ class Readiness:
             return "ready() has not returned"
         try:
             answer = self._function()
+            self._raised = None
         except Exception as error:
+            if type(error) is not self._raised:  # once, not at each probe; a client is told no more than the type
+                self._log.error("ready() raised", error)
+            self._raised = type(error)
             return f"ready() raised {type(error).__name__}"
         finally:
             self._asking.release()

@@ -7,6 +7,7 @@ idle connection costs: no thread, and it is closed after `-header-timeout`.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -57,8 +58,10 @@ class Wrapper:
             reason = error.reason or "it is no certificate chain with its key in PEM"
             raise CertificateError(f"-cert {self._cert}: {reason.replace('_', ' ').lower()}") from None
         except OSError as error:
-            name = self._key if self._key and error.filename == self._key else self._cert
-            raise CertificateError(f"-cert {name}: {error.strerror or error}") from None
+            named = f"-cert {self._cert}"
+            if self._key and error.errno and os.access(self._cert, os.R_OK):  # OpenSSL does not say which of the two
+                named = f"-key {self._key}"
+            raise CertificateError(f"{named}: {error.strerror or error}") from None
         return context
 
 

@@ -96,7 +96,7 @@ def _obey(parent: socket.socket, process: Process, begun: threading.Event, socke
                     for listener in helped.pop(int(number), ()):
                         listener.close()
                 elif word == b"status\n":
-                    ready = ready or Readiness(lambda: process.server.ready, process.effe.ready)
+                    ready = ready or Readiness(lambda: process.server.ready, process.effe.ready, process.log)
                     _say(parent, _status(process, ready()))
     except OSError:
         pass

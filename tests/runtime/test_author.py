@@ -310,6 +310,23 @@ def run(context, error, response, request):
 """
 
 
+def test_a_thread_that_fails_is_one_record(serve):
+    """With its traceback in it, as a run that fails: stderr holds JSON lines and nothing else."""
+    source = """
+import threading
+def run(context, error, response, request):
+    threading.Thread(target=lambda: {}["key"], name="mine").start()
+    threading.Thread(target=exit).start()
+"""
+    running = serve(source)
+    assert running.get() == (200, "")
+    record = running.record("a thread failed")
+    assert (record["error"], record["thread"], record["level"]) == ("KeyError: 'key'", "mine", "critical")
+    assert "Traceback" in record["traceback"]
+    assert running.stop() == 0
+    assert len(running.records) == len(running.lines) - 1 == 4
+
+
 def test_threads_of_one_run_may_write_side_by_side(serve):
     """Every piece arrives whole, in its own chunk, however slowly the client reads."""
     running = serve(THREADS)

@@ -86,6 +86,25 @@ def test_a_bad_flag_is_one_line_and_exit_2(effe, arguments, line):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("-help >/dev/full", 1, "effe: stdout: No space left on device\n"),
+        ("-version >&-", 1, "effe: stdout is closed\n"),
+        ("-port x 2>/dev/full", 2, ""),
+    ],
+)
+def test_a_stream_that_takes_nothing_is_no_traceback(tmp_path, command, code, said):
+    """A disk that is full, a closed descriptor."""
+    (tmp_path / "logic.py").write_text(HELLO)
+    done = subprocess.run(
+        f"{sys.executable} -m effetool.runtime {command}", shell=True, capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

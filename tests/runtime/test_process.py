@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import PATIENCE
+
 EFFE = """
 import json, os, pathlib, sys, threading, time
 INFO = {"name": "hello", "version": "1.0"}
@@ -195,6 +197,30 @@ def test_it_works_as_pid_1(serve, notes):
     assert notes() == ["init", "start", "stop"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are found in /proc")
+@pytest.mark.parametrize("flags", [[], ["-workers", "1"]])
+def test_no_socket_gets_the_number_of_a_closed_standard_stream(serve, tmp_path, flags):
+    """A record is written to descriptor 2: were that a connection, a client would read the log."""
+
+    def close():
+        for descriptor in range(3):
+            os.close(descriptor)
+
+    running = serve(EFFE, "-unix", "s.sock", *flags, ready=False, preexec_fn=close)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        for _ in range(PATIENCE * 100):
+            if client.connect_ex(str(tmp_path / "s.sock")) == 0:
+                break
+            threading.Event().wait(0.01)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+    pid = running.process.pid
+    for each in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
+        assert {str(Path(f"/proc/{each}/fd/{number}").readlink()) for number in range(3)} == {"/dev/null"}
+    assert running.stop() == 0
+
+
 def test_a_unix_socket_serves_and_is_removed(serve, tmp_path):
     """For a proxy on the same machine."""
     running = serve(EFFE, "-unix", "hello.sock")
@@ -290,9 +316,13 @@ def test_ready_is_false_from_sigterm_on_while_requests_finish(serve, notes, tmp_
     ],
 )
 def test_the_authors_ready_has_a_word(serve, body, answer):
-    """A dependency that is missing takes the effe out of the balancer, and what it said stays inside."""
+    """A dependency that is missing takes the effe out of the balancer; what it said is for the log alone, once."""
     running = serve(EFFE + f"def ready():\n    {body}\n", "-admin", "127.0.0.1:0")
-    assert running.get("/ready", running.admin) == answer
+    for _ in range(3):
+        assert running.get("/ready", running.admin) == answer
+    running.stop()
+    said = [record["error"] for record in running.records if record["message"] == "ready() raised"]
+    assert said == (["OSError: secret"] if "raise" in body else [])
 
 
 def test_a_ready_that_hangs_is_an_answer_too(serve, notes):

@@ -170,6 +170,13 @@ def test_a_certificate_that_cannot_be_read_is_named(serve, files):
     assert running.record("-cert")["message"].startswith(f"-cert {files[0]}: ")
 
 
+def test_a_key_that_cannot_be_read_is_named(serve, pair):
+    """Not the certificate beside it, which is there."""
+    running = serve(EFFE, "-cert", str(pair[0]), "-key", "no.key", ready=False)
+    assert running.end() == 1
+    assert running.records[0]["message"] == "-key no.key: No such file or directory"
+
+
 def test_sigterm_drains_tls_connections_too(running, pair):
     """An idle one is closed with a close_notify, not cut."""
     with client(running, pair[0]) as connection:
