@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import BuildError, EffeToolError, Place
 from .info import Info, parse_info
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 __all__ = [
     "BUILD_RECORD",
@@ -22,6 +28,7 @@ __all__ = [
     "check_replaceable",
     "check_whole",
     "compiled_for",
+    "open_regular",
     "read_artifact",
     "read_file",
 ]
@@ -114,6 +121,16 @@ def check_replaceable(path: Path, fix: str) -> None:
         raise BuildError(f"{path} is {KINDS.get(kind, 'no file')}", code="E136", place=Place(path), fix=fix)
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file to read it. A pipe would be waited for, and a device may never end: those are an OSError."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = stat.S_IFMT(os.fstat(number).st_mode)
+    if kind == stat.S_IFREG:
+        return os.fdopen(number, "rb")
+    os.close(number)
+    raise OSError(errno.EINVAL, f"it is {KINDS.get(kind, 'no file')}", str(path))
+
+
 def read_artifact(path: Path) -> Artifact:
     """Read the artefact at `path` without running any code of it.
 
@@ -124,7 +141,7 @@ def read_artifact(path: Path) -> Artifact:
     import zlib
 
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             whole = WHOLE.search(file.read(4096))
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()

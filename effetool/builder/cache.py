@@ -12,6 +12,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from ..artifact import open_regular
 from .wheelhouse import write_atomic
 
 __all__ = ["Cache"]
@@ -36,7 +37,8 @@ class Cache:
         if path is None:
             return None
         try:
-            raw = path.read_bytes()
+            with open_regular(path) as file:
+                raw = file.read()
         except OSError:
             return None
         digest, _, data = raw.partition(b"\n")

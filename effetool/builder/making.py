@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import os
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifact import Artifact
+from ..artifact import Artifact, open_regular
 from ..errors import BuildError, Place
 from . import pack, verify
 from .base import make_base, pex_version
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from .straight import Wheel
 
 __all__ = ["check_budgets", "make"]
+
+UNLOCKED = 10.0  # seconds that a new file may have no lock yet
 
 
 def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Artifact:
@@ -161,10 +166,11 @@ def _kilo(size: int) -> str:
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """Give a new file in the target's folder; whatever happens, it is gone afterwards."""
-    temporary = None
+    prefix = f".{target.name[:100]}-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        number, temporary = create(target.parent, f".{target.name[:100]}-", ".new")
+        _clear(target.parent, prefix)
+        number, temporary = create(target.parent, prefix, ".new")
         os.close(number)
     except OSError as error:
         raise BuildError(
@@ -174,13 +180,27 @@ def _beside(target: Path) -> Iterator[Path]:
             fix="choose another folder with --dirout",
         ) from error
     try:
-        yield temporary
+        with temporary.open("rb") as held:
+            with contextlib.suppress(OSError):  # not every file system has locks
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield temporary
     except OSError as error:
         raise BuildError(
             f"cannot write {target}: {error.strerror}", code="E136", place=Place(target), fix="is the disk full?"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _clear(folder: Path, prefix: str) -> None:
+    """Remove what killed builds left: a live one holds a lock on its file."""
+    left = re.compile(re.escape(prefix) + r"[0-9a-f]{16}\.new")
+    with contextlib.suppress(OSError):
+        for path in [path for path in folder.iterdir() if left.fullmatch(path.name)]:
+            with contextlib.suppress(OSError), open_regular(path) as file:
+                if time.time() - os.fstat(file.fileno()).st_mtime > UNLOCKED:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
 
 
 def _replace(temporary: Path, target: Path) -> None:

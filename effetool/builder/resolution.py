@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..artifact import open_regular
 from .declaration import Declaration
 from .index import Index
 from .lock import File, write_marker
@@ -144,7 +145,8 @@ def remember(key: str, resolution: Resolution) -> None:
 def recall(key: str, declaration: Declaration) -> Resolution | None:
     """Return the answer kept under a key, None when there is none or one of its files is gone or changed."""
     try:
-        digest, _, data = _path(key).read_bytes().partition(b"\n")
+        with open_regular(_path(key)) as file:
+            digest, _, data = file.read().partition(b"\n")
     except OSError:
         return None
     if hashlib.sha256(data).hexdigest().encode() != digest:

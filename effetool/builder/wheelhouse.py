@@ -15,6 +15,8 @@ import stat
 from functools import cache
 from pathlib import Path
 
+from ..artifact import open_regular
+
 
 def cache_folder() -> Path:
     """Return the cache of this user, made where it is missing.
@@ -60,7 +62,7 @@ def _folder(base: str) -> Path:
 
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -86,4 +88,6 @@ def create(folder: Path, prefix: str, suffix: str = "") -> tuple[int, Path]:
     while True:
         path = folder / f"{prefix}{os.urandom(8).hex()}{suffix}"
         with contextlib.suppress(FileExistsError):
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.fchmod(number, 0o600)  # whatever the umask
+            return number, path

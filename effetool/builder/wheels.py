@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..artifact import open_regular
 from ..errors import DependencyError
 from .index import Index, without_credentials
 from .lock import File
@@ -185,7 +186,8 @@ def adopt(wheel: Path) -> tuple[str, Path]:
 def built_before(source: File) -> tuple[str, Path] | None:
     """Return the wheel that was built here from the same source by the same Python, None when there is none."""
     try:
-        sha256, name = _built(source).read_text("utf-8").split()
+        with open_regular(_built(source)) as file:
+            sha256, name = file.read().decode().split()
     except (OSError, ValueError):
         return None
     path = find_wheel(File(name, sha256=sha256))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import marshal
 import os
@@ -458,3 +459,32 @@ def test_a_pex_whose_version_cannot_be_read_is_told_from_none(tmp_path: Path, mo
             assert said in caught.value.message and "version.py" in caught.value.message
     finally:
         pex_version.cache_clear()
+
+
+def test_what_a_killed_build_left_is_removed_and_what_a_live_one_writes_stays(effe: Path, tmp_path: Path) -> None:
+    left, live, young, other = (
+        tmp_path / f".probe-1.0.pex-{name}.new" for name in ("0" * 16, "1" * 16, "2" * 16, "notes of mine")
+    )
+    for path in (left, live, young, other):
+        path.write_text("half")
+        if path != young:
+            os.utime(path, (1e9, 1e9))
+    with live.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        made = build(find_one(effe), Options(dirout=tmp_path, fresh=False))
+    assert sorted(tmp_path.glob(".*")) == sorted([live, young, other]) and made.path.is_file()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_is_no_file_in_the_cache_is_not_waited_for(effe: Path, tmp_path: Path, cache: Path, make) -> None:
+    before = build(find_one(effe), Options(dirout=tmp_path)).digest
+    for path in [path for path in cache.glob("*/*") if path.is_file() and path.parent.name != "pex"]:
+        path.unlink()
+        make(path)
+    assert build(find_one(effe), Options(dirout=tmp_path)).digest == before
+
+
+def test_a_pipe_is_no_artefact(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pex")
+    with pytest.raises(BuildError, match=r"it is a named pipe"):
+        read_artifact(tmp_path / "pipe.pex")
