@@ -116,9 +116,22 @@ def find_all(path: Path | None = None) -> list[Project]:
             f"no effe in {where.resolve() if path is None else where}",
             code="E150",
             place=Place(where) if path is not None else None,
-            fix="effe-tool new hello",
+            fix=_deeper(where) or "effe-tool new hello",
         )
     return found
+
+
+def _deeper(where: Path) -> str | None:
+    """Return the fix when no path was given and a directory here has effes in it: one level more is looked at."""
+    for entry in sorted(os.scandir(where), key=lambda entry: entry.name):
+        if entry.name.startswith(".") or entry.name in IGNORED or not entry.is_dir(follow_symlinks=False):
+            continue
+        try:
+            if _below(where / entry.name, deep=False):
+                return f"name the directory they are in: {where / entry.name}"
+        except SourceError:  # it cannot be read, and nobody asked for it
+            continue
+    return None
 
 
 def _check_logic(directory: Path) -> None:

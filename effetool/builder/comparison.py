@@ -70,7 +70,7 @@ def _wheels(one: Inspection) -> dict[str, str]:
     """Give the versions of each distribution, with the digest: a rebuilt wheel of one version differs too."""
     found: dict[str, list[str]] = {}
     for wheel in one.distributions:
-        told = f"{wheel.get('version')} (sha256 {str(wheel.get('sha256'))[:12]})"
+        told = f"{wheel.get('version')} (sha256 {wheel.get('sha256')})"
         found.setdefault(str(wheel.get("name")), []).append(told)
     return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
 

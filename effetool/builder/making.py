@@ -220,7 +220,7 @@ def check_budgets(path: Path, size: int, options: Options) -> None:
     """
     if options.max_size is not None and size > options.max_size:
         raise BuildError(
-            f"{size} bytes, --max-size allows {options.max_size}",
+            f"{size / 1e6:.3g} MB, --max-size allows {options.max_size / 1e6:g} MB",
             code="E139",
             fix="effe-tool inspect shows what takes the room",
         )

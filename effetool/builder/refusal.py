@@ -84,7 +84,9 @@ def _fix(name: str | None, last: str, whole: str) -> str:
     if _MISSING.search(last):
         meant = near(name) if name else None
         return (
-            f"did you mean {meant}? else check the name" if meant else "check the name, and the index pip is set up for"
+            f"did you mean {meant}? else check the name"
+            if meant
+            else "check the name, and the indexes and credentials pip is set up for"
         )
     listed = re.search(r"from versions: ([^)]+)\)", last)
     only = re.search(r"only ([\w.-]+)(<=|==)([\w.!+]+) is available", last)

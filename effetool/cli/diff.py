@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,12 +47,12 @@ def diff(
 
 
 def line(difference: Difference, verbose: bool) -> str:
-    before, after = (_shown(value, difference.kind, verbose) for value in (difference.before, difference.after))
+    before, after = (_shown(value, verbose) for value in (difference.before, difference.after))
     sign = "+" if difference.before is None else "-" if difference.after is None else "~"
     change = after if difference.before is None else before if difference.after is None else f"{before} → {after}"
     return f"{sign} {difference.kind} {plain(difference.name)}  {change}"
 
 
-def _shown(value: str | None, kind: str, verbose: bool) -> str:
+def _shown(value: str | None, verbose: bool) -> str:
     text = plain(value or "")
-    return text[:12] if kind == "file" and not verbose else text
+    return text if verbose else re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", text)

@@ -47,9 +47,16 @@ def inspect(
             return
         from ..builder.verify import ask_info
 
-        if lock or sbom:
-            shown = found.lock if lock else text.dumps(found.sbom, indent=1, ensure_ascii=False)
-            console.result((shown or "").rstrip("\n"))
+        if lock:
+            console.document({"lock": found.lock})
+            if found.lock is None:
+                console.write("it has no lock: there are no dependencies")
+            else:
+                console.result(found.lock.rstrip("\n"))
+            return
+        if sbom:
+            console.document(found.sbom)
+            console.result(text.dumps(found.sbom, indent=1, ensure_ascii=False))
             return
         start = ask_info(path, found.artifact.info.text)
         console.document({**found.as_dict(), "info_seconds": round(start, 4)})

@@ -232,6 +232,7 @@ def test_a_budget_for_size_and_start(effe_tool, tmp_path, cache):
     (tmp_path / "effe.py").write_text(INFO + RUN)
     for flag, limit in (("--max-size", "0.01"), ("--max-start", "0.01")):
         missed = effe_tool("build", "effe.py", flag, limit, env=cache)
+        assert f"{flag} allows {limit} {'MB' if 'size' in flag else 'ms'}\n" in missed.stderr
         assert missed.returncode == 1 and f"{flag} allows" in missed.stderr and "error[E139]" in missed.stderr
         assert not list(tmp_path.glob("*.pex"))
     met = effe_tool("build", "effe.py", "--max-size", "50", "--max-start", "60000", env=cache)

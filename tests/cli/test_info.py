@@ -307,6 +307,13 @@ def test_no_effe(effe_tool, tmp_path: Path) -> None:
     ]
 
 
+def test_effes_one_directory_further_down_are_told(effe_tool, tmp_path: Path) -> None:
+    (tmp_path / "effes" / "hello").mkdir(parents=True)
+    (tmp_path / "effes" / "hello" / "logic.py").write_text('INFO = {"name": "x", "version": "1"}\n')
+    done = effe_tool("build")
+    assert done.stderr == f"error[E150]: no effe in {tmp_path}\n  fix: name the directory they are in: effes\n"
+
+
 @pytest.mark.parametrize("quote", ["", "'"])
 def test_a_number_longer_than_python_converts(quote: str, effe_tool, tmp_path: Path) -> None:
     """In our words, not in CPython's."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from effetool.builder.comparison import Difference
+from effetool.cli.diff import line
 from effetool.cli.inspect import _drawn
 
 RUN = "def run(context, error, response, request):\n    pass\n"
@@ -32,6 +34,10 @@ def test_what_is_inside_and_in_what_two_differ(effe_tool, two: tuple[Path, Path]
     document = json.loads(effe_tool("inspect", first, "--json").stdout)
     assert document["info"] == {"name": "hello", "version": "1.0"} and document["requires_python"] == ">=3.9"
     assert json.loads(effe_tool("inspect", first, "--sbom").stdout) == document["sbom"]
+    assert json.loads(effe_tool("inspect", first, "--sbom", "--json").stdout) == document["sbom"]
+    lock = effe_tool("inspect", first, "--lock")
+    assert (lock.stdout, lock.stderr) == ("", "it has no lock: there are no dependencies\n")
+    assert json.loads(effe_tool("inspect", first, "--lock", "--json").stdout) == {"lock": None}
     assert effe_tool("info", first).stdout == '{"name": "hello", "version": "1.0"}\n'
     different = effe_tool("diff", first, second)
     assert different.returncode == 1
@@ -39,6 +45,12 @@ def test_what_is_inside_and_in_what_two_differ(effe_tool, two: tuple[Path, Path]
     assert lines[0] == "~ info version  1.0 → 1.1" and lines[1].startswith("~ file hello.py  ") and len(lines) == 2
     same = effe_tool("diff", first, first)
     assert (same.returncode, same.stdout) == (0, "") and same.stderr.startswith("identical: sha256 ")
+
+
+def test_a_digest_is_short_unless_all_is_asked_for() -> None:
+    told = Difference("dependency", "alpha", f"1.0 (sha256 {'a' * 64})", f"1.0 (sha256 {'b' * 64})")
+    assert line(told, False) == f"~ dependency alpha  1.0 (sha256 {'a' * 12}) → 1.0 (sha256 {'b' * 12})"
+    assert "b" * 64 in line(told, True)
 
 
 def test_no_name_inside_reaches_the_terminal_as_it_is() -> None:
