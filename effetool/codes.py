@@ -132,7 +132,7 @@ CODES: dict[str, Entry] = {
     ),
     "E136": Entry(
         "cannot write the output",
-        "The system refused to write there, or the name belongs to a directory, a device, a pipe or a socket. What was there before is "
+        "The system refused to write there, or the name belongs to a directory, a device, a pipe, a socket or a file of the effe itself. What was there before is "
         "still there, whole.",
     ),
     "E137": Entry(

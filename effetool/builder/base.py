@@ -104,7 +104,7 @@ def _run_pex(wheels: Sequence[Path], requirements: Sequence[str], flags: Sequenc
             raise BuildError(
                 f"pex failed: {lines[-1] if lines else f'exit code {done.returncode}'}",
                 code="E135",
-                fix="effe-tool doctor",
+                fix="free some space there" if "No space left on device" in done.stdout else "effe-tool doctor",
                 notes=lines[-20:],
             )
         return out.read_bytes()

@@ -274,9 +274,10 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
         if facts["deps"]:
             sys.path.append(folder + "/deps")
         return folder + "/own" if facts["own"] else path
-    if facts["native"] is not None:
+    if facts["native"] is not None or facts["own"]:  # its files are asked for by names that are none in a zip
         text = f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory"
         print(text, file=sys.stderr, flush=True)
+    if facts["native"] is not None:
         os._exit(1)  # an import cannot end the process otherwise: the server would log it as the author's fault
     sys.path.extend(f"{path}/{prefix[:-1]}" for prefix in facts["deps"])
     return path

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -130,6 +130,9 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     targets, native = _machines(resolution)
     contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
     target = _target(project, info, options, folder, inputs)
+    if options.out is not None:
+        declared = (resolution.declaration.file, resolution.declaration.lock) if resolution else ()
+        _check_no_source(target, (project.logic, *authors, *filter(None, declared)))
     warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
     if (missing := lacking()) is not None:
         warnings.append(_nothing_kept(missing))
@@ -243,6 +246,16 @@ def _target(project: Project, info: Info, options: Options, folder: Path | None,
         target = (folder or options.dirout or Path()) / f"{stem}.pex"
     check_replaceable(target, "choose another name with --out")
     return target
+
+
+def _check_no_source(target: Path, sources: Iterable[Path]) -> None:
+    if target.exists() and target.resolve() in {source.resolve() for source in sources}:
+        raise BuildError(
+            f"{target} is a file that the effe is built from",
+            code="E136",
+            place=Place(target),
+            fix="choose another name with --out",
+        )
 
 
 def _source_digest(files: list[File]) -> str:

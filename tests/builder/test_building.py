@@ -212,6 +212,10 @@ def test_data_opened_by_file_is_unpacked_once(folder: Path, minor: int, tmp_path
         kept.append(sorted((entry.name, entry.stat().st_mtime_ns) for entry in (cache / "effe").iterdir()))
     assert kept[0] == kept[1] and len(kept[0]) == 2  # the folder and the lock
     assert all(stat.S_IMODE(entry.stat().st_mode) & 0o077 == 0 for entry in (cache / "effe").iterdir())
+    nowhere: list[str | Path] = [*command[:2], "XDG_CACHE_HOME=/dev/null/x", "TMPDIR=/dev/null/y", made.path]
+    with serve(nowhere, tmp_path, tmp_path / "log"):
+        pass
+    assert f"{made.path}: no place to unpack to (" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
@@ -311,6 +315,17 @@ def test_an_output_that_is_a_directory_is_refused(effe: Path, tmp_path: Path) ->
     with pytest.raises(BuildError) as caught:
         build(find_one(effe), Options(out=tmp_path))
     assert caught.value.code == "E136"
+
+
+@pytest.mark.parametrize("name", ["logic.py", "data.txt", "lib/../link"])
+def test_an_output_that_is_a_source_is_left_as_it_is(effe: Path, tmp_path: Path, name: str) -> None:
+    root = shutil.copytree(effe, tmp_path / "effe")
+    (tmp_path / "effe/link").symlink_to("lib/more.py")
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    with pytest.raises(BuildError) as caught:
+        build(find_one(root), Options(out=root / name))
+    assert caught.value.code == "E136"
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
 def test_an_output_that_is_no_file_is_left_as_it_is(effe: Path, tmp_path: Path) -> None:
