@@ -249,7 +249,11 @@ def _target(project: Project, info: Info, options: Options, folder: Path | None,
 
 
 def _check_no_source(target: Path, sources: Iterable[Path]) -> None:
-    if target.exists() and target.resolve() in {source.resolve() for source in sources}:
+    try:
+        there = target.stat()
+    except OSError:
+        return
+    if any(os.path.samestat(there, source.stat()) for source in sources):
         raise BuildError(
             f"{target} is a file that the effe is built from",
             code="E136",

@@ -328,6 +328,13 @@ def test_an_output_that_is_a_source_is_left_as_it_is(effe: Path, tmp_path: Path,
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
+def test_an_output_that_leads_nowhere_is_replaced_and_one_too_long_refused(effe: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert not build(find_one(effe), Options(out=tmp_path / "loop")).path.is_symlink()
+    with pytest.raises(BuildError, match="too long"):
+        build(find_one(effe), Options(out=tmp_path / ("x" * 300)))
+
+
 def test_an_output_that_is_no_file_is_left_as_it_is(effe: Path, tmp_path: Path) -> None:
     """Root could rename over a device: a pipe and a socket stand for it here, and a link to one."""
     os.mkfifo(tmp_path / "pipe")
