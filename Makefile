@@ -46,7 +46,7 @@ lint: venv
 	$(BIN)/python docs/reference.py --check
 
 quick: venv
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not container and not haproxy and not registry and not systemd and not browser"
+	$(BIN)/python -m pytest -q -n 4 -m "not slow and not container and not haproxy and not registry and not systemd and not browser"
 
 test: parts
 	$(MAKE) lint
