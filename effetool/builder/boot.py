@@ -5,7 +5,8 @@ Python (see `loader`). Whatever is not the plain case goes to pex's boot, which 
 variable that changes what runs, a pexrc, no interpreter of an exact name, an implementation other than CPython.
 
 `-I -S` keeps the environment and site-packages of the machine out, and saves 4 ms; EFFE_SITE=1 lets them in
-(instrumentation by sitecustomize, certificates by .pth). PYTHONUNBUFFERED, which `-I` ignores, is passed on.
+(instrumentation by sitecustomize, certificates by .pth). PYTHONUNBUFFERED, which `-I` ignores, is passed on. With the
+global lock one arena of glibc's malloc is enough; of several, each keeps room that the others lack (mallopt(3)).
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ then
 {cases}
   esac
   [ -z "${{EFFE_SITE-}}" ] || i=
+  export MALLOC_ARENA_MAX="${{MALLOC_ARENA_MAX-1}}"
   exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} -c "import sys,marshal as m,zlib as z,_frozen_importlib_external as e;\
 x=lambda w:sys.exit(sys.argv[1]+': this file is '+w+': copy or build it again');\
 f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and x('incomplete');\

@@ -36,6 +36,8 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 # check a number and no name.
 USER = "65532:65532"
 PORT = 8080
+# As the header of a .pex has it; what the base says of it counts.
+ARENAS = "MALLOC_ARENA_MAX=1"
 OCI = "org.opencontainers.image."  # what a base says of itself with these is not true of what stands on it
 SECOND = 1_000_000_000  # docker's durations are nanoseconds
 HEALTH = {"Interval": 10 * SECOND, "Timeout": 6 * SECOND, "StartPeriod": 30 * SECOND, "Retries": 3}
@@ -120,18 +122,25 @@ def start_of(base: Base) -> list[str]:
     return [base.python, "-I", "-S", "-u", "/app/__main__.py"]
 
 
+def environment_of(base: Base) -> list[str]:
+    """Return the variables of an effe's container."""
+    given = _object(base.config.get("config")).get("Env")
+    entries = [str(entry) for entry in given] if isinstance(given, list) else []
+    named = any(entry.partition("=")[0] == ARENAS.partition("=")[0] for entry in entries)
+    return entries if named else [*entries, ARENAS]
+
+
 def configuration(base: Base, layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, object]:
     """Return the configuration of an effe's image on `base`, with `layers` above the base's own."""
     start = start_of(base)
     old = _object(base.config.get("config"))
-    environment = old.get("Env") if isinstance(old.get("Env"), list) else []
     inherited = {key: value for key, value in _object(old.get("Labels")).items() if not key.startswith(OCI)}
     return {
         **base.platform.as_dict(),
         "created": timestamp(),
         "config": {
             "User": USER,
-            "Env": environment,
+            "Env": environment_of(base),
             "Entrypoint": start,
             "Cmd": [],
             "WorkingDir": "/app",

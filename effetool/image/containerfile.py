@@ -11,7 +11,7 @@ from ..artifact import Artifact
 from ..render import render_template, templates_root
 from .build import application_of, labels_of
 from .compiled import compile_entries, find_python
-from .config import PORT, USER, Base, start_of
+from .config import ARENAS, PORT, USER, Base, environment_of, start_of
 from .layer import Entry
 
 __all__ = ["containerfile", "engine_base", "write_context"]
@@ -34,6 +34,7 @@ def containerfile(artifact: Artifact, base: Base, name: str) -> str:
         # The quoting of a Dockerfile is JSON's, but for `$`, which would be a variable.
         "labels": [(key, json.dumps(value).replace("$", "\\$")) for key, value in sorted(labels_of(artifact).items())],
         "layers": [name for name, entries in application_of(artifact, base) if entries],
+        "variables": [entry for entry in environment_of(base) if entry == ARENAS],
         "user": USER,
         "port": PORT,
         "health": json.dumps([*start, "-healthcheck"]),

@@ -51,7 +51,7 @@ def run(context, error, response, request):
         "file": globals()["__fi" "le__"], "trace": trace, "argv0": sys.argv[0],
         "comm": open("/proc/self/comm").read().strip(),
         "resource": (importlib.resources.files("pack") / "words.txt").read_text(),
-        "packaged": vars(pack)["__fi" "le__"],
+        "arenas": os.environ["MALLOC_ARENA_MAX"], "packaged": vars(pack)["__fi" "le__"],
         "names": sorted(p.name for p in importlib.resources.files("pack").iterdir()),
     })
 """
@@ -143,6 +143,11 @@ def test_nothing_is_written_anywhere_that_could_be(plain: Artifact, tmp_path: Pa
         "tmp",
     ]
     assert sorted(path.name for path in plain.path.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(("given", "has"), [({}, "1"), ({"MALLOC_ARENA_MAX": "4"}, "4")])
+def test_one_arena_unless_told_otherwise(plain: Artifact, tmp_path: Path, given: dict[str, str], has: str) -> None:
+    assert json.loads(ask([*alone(**given), plain.path], tmp_path))["arenas"] == has
 
 
 def test_it_starts_without_a_home(plain: Artifact, tmp_path: Path) -> None:

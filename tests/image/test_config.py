@@ -46,4 +46,6 @@ def test_what_a_base_says_of_itself_is_not_said_of_the_effe(bare: Base) -> None:
     }
     config = configuration(replace(bare, config={**bare.config, "config": old}), [], {})["config"]
     assert isinstance(config, dict)
-    assert (config["Labels"], config["Env"], config["Cmd"]) == ({"team": "y"}, ["A=b"], [])
+    assert (config["Labels"], config["Env"], config["Cmd"]) == ({"team": "y"}, ["A=b", "MALLOC_ARENA_MAX=1"], [])
+    config = configuration(replace(bare, config={"config": {"Env": ["MALLOC_ARENA_MAX=4"]}}), [], {})["config"]
+    assert isinstance(config, dict) and config["Env"] == ["MALLOC_ARENA_MAX=4"]
