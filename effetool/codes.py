@@ -168,7 +168,7 @@ CODES: dict[str, Entry] = {
     ),
     "E144": Entry(
         "the lock does not answer the declaration",
-        "With --locked nothing is resolved: pylock.toml has to hold a version and a wheel for everything declared. `effe-tool build "
+        "With --locked nothing is resolved: pylock.toml has to hold a version and a wheel for everything declared, and was asked for nothing else. `effe-tool build "
         "--lock` writes it anew.",
     ),
     "E145": Entry(

@@ -187,6 +187,8 @@ def _answer(case: _Case, lock: Lock | None, beside: Path | None, wishes: Wishes)
 
 def _by_lock(case: _Case, lock: Lock, declaration: Declaration | None) -> Answer:
     answer: Answer = {}
+    if declaration and (gone := lock.roots - {requirement.name for requirement in declaration.requirements}):
+        raise DependencyError(f"{min(gone)} is in it, and no longer declared", code="E144", fix="--lock")
     for target in case.targets:
         if lock.requires_python and not admits(Specifiers(lock.requires_python), target.python):
             message = f"{lock.path.name} is for Python {lock.requires_python}, not for {target.version}"

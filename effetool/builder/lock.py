@@ -17,7 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from ..errors import DependencyError, Place
 from .declaration import read_toml
 from .index import without_credentials
-from .requirement import Marker, Requirement, normalise
+from .requirement import Marker, Requirement, normalise, read_requirement
 from .target import Target
 from .versions import Specifiers, Version
 
@@ -50,11 +50,12 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock as read: the pins, and the Pythons it is for."""
+    """A lock as read: the pins, the Pythons it is for, and the names it was asked for, where it tells."""
 
     path: Path
     pins: tuple[Pin, ...]
     requires_python: str | None
+    roots: frozenset[str] = frozenset()
 
     def select(self, target: Target) -> list[Pin]:
         """Return the pins that count on a target."""
@@ -108,7 +109,11 @@ def read_lock(path: Path) -> Lock:
         Specifiers(str(python or ""))
     except ValueError as error:
         raise wrong(f"requires-python: {error}") from None
-    return Lock(path, tuple(pins), python if isinstance(python, str) else None)
+    try:
+        roots = frozenset(read_requirement(text).name for text in table["tool"]["effe-tool"]["requirements"])  # type: ignore[index]
+    except (LookupError, TypeError, ValueError):  # another tool's, or edited
+        roots = frozenset()
+    return Lock(path, tuple(pins), python if isinstance(python, str) else None, roots)
 
 
 def parse_pins(table: Mapping[str, object], base: Path) -> list[Pin]:

@@ -222,6 +222,12 @@ def test_a_lock_is_written_read_and_holds(shelf: Shelf, tmp_path: Path) -> None:
     assert moved.distributions[0].version == "1.1" and "pylock.toml is out of date" in moved.why
     resolve(drifted, Wishes(lock=True))
     assert resolve(drifted, Wishes(locked=True)).distributions[0].version == "1.1"
+    make_wheel(shelf.folder, "beta")
+    resolve(make_effe(tmp_path / "effe", "alpha", "beta"), Wishes(lock=True))
+    fewer = make_effe(tmp_path / "effe", "alpha")
+    with pytest.raises(DependencyError, match="beta is in it, and no longer declared"):
+        resolve(fewer, Wishes(locked=True))
+    assert [one.name for one in resolve(fewer, Wishes()).distributions] == ["alpha"]
 
 
 def test_a_lock_needs_no_network_once_its_wheels_are_here(shelf: Shelf, tmp_path: Path) -> None:
