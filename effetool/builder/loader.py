@@ -42,6 +42,7 @@ class Importer:
 
     def __init__(self, archive: str, home: Any, index: dict[str, Any], code: memoryview) -> None:
         self.archive = archive
+        self._open = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)  # of a file that is replaced the old one is read
         self._home = home
         self._index = index
         self._code = code
@@ -56,8 +57,7 @@ class Importer:
         file = self._file(name, place)
         if size or not package:
             made: Any = _frozen_importlib.ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
-            made._set_fileattr = True
-            folders = [file.rpartition("/")[0]]
+            made._set_fileattr, folders = True, [file.rpartition("/")[0]]
         else:  # a folder without __init__.py: a namespace package
             made = _frozen_importlib.ModuleSpec(name, None, is_package=True)
             folders = [self._file(name, one) for one in place.split("|")]
@@ -100,7 +100,9 @@ class Importer:
 
     def get_data(self, path: str) -> bytes:
         if path.startswith(self.archive + "/"):
-            return zipimport.zipimporter(self.archive).get_data(path)
+            held = f"/proc/self/fd/{self._open}"
+            whole = held if os.path.exists(held) else self.archive
+            return zipimport.zipimporter(whole).get_data(path[len(self.archive) + 1 :])
         with open(path, "rb") as stream:
             return stream.read()
 
@@ -121,7 +123,6 @@ class Wheels(Importer):
         self._metadata = wheels["metadata"]
         self._tops = wheels["tops"]
         self._unpack = unpack
-        self._open = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)  # of a file that is replaced the old one is read
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name in self._tops or name in SPAWNING:
@@ -215,9 +216,8 @@ def boot(section: bytes) -> None:
         facts = marshal.loads(section[start + 4 : start + 4 + size])
         code = memoryview(section)[start + 4 + size :]
     if not compiled or os.environ.get("EFFE_UNPACK"):
-        import json
-
-        facts |= json.loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
+        told = zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json")
+        facts |= __import__("json").loads(told)
     version = list(sys.version_info[:3])
     fits = any(list(low) <= version < list(high) for low, high in facts["versions"])
     if sys.implementation.name != "cpython" or not fits:

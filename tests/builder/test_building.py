@@ -143,6 +143,32 @@ def test_a_copy_that_was_cut_off_says_so(artifact: Artifact, tmp_path: Path) -> 
         assert done.stderr == f"{tmp_path}/cut.pex: this file is incomplete: copy or build it again\n"
 
 
+def test_of_a_file_that_is_replaced_while_it_runs_the_old_one_is_read(tmp_path: Path) -> None:
+    effe = tmp_path / "old"
+    (effe / "pack").mkdir(parents=True)
+    (effe / "pack/__init__.py").write_text("")
+    (effe / "pack/word.txt").write_text("old")
+    (effe / "pack/late.py").write_text("import pkgutil\nword = pkgutil.get_data('pack', 'word.txt').decode()\n")
+    (effe / "logic.py").write_text(
+        'INFO = {"name": "old", "version": "1"}\n'
+        "def run(context, error, response, request):\n"
+        "    import pkgutil, traceback\n"
+        "    assert pkgutil.get_data('pack', 'word.txt')\n"
+        "    if request.path != '/':\n"
+        "        import pack.late\n"
+        "        try: pack.nothing\n"
+        "        except AttributeError: response.write(pack.late.word + traceback.format_exc())\n"
+    )
+    made = build(find_one(effe), Options(dirout=tmp_path))
+    with serve([made.path], tmp_path, tmp_path / "log") as server:
+        assert server.request("GET", "/").status == 200
+        (effe / "pack/word.txt").write_text("new" * 100)
+        (effe / "logic.py").write_text("# another\n" * 9 + (effe / "logic.py").read_text())
+        build(find_one(effe), Options(dirout=tmp_path))
+        said = server.request("GET", "/late").text
+    assert said.startswith("oldTraceback") and "    try: pack.nothing\n" in said
+
+
 def test_a_damaged_copy_says_so_and_leaves_nothing_unpacked(artifact: Artifact, tmp_path: Path) -> None:
     """One line for a flipped byte in the loader, in what it is told, in the runtime, the author's code and data."""
     effe = tmp_path / "reader"
