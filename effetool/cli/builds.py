@@ -17,11 +17,24 @@ __all__ = ["build_paths", "show_step"]
 
 def build_paths(paths: list[Path], options: Options, console: Console) -> None:
     """Build the effes at `paths` and print what came of it. Raises SystemExit when one of several failed."""
+    _check(options)
     projects, top = _find(paths, options)
     if len(projects) == 1 and top is None:
         _one(projects[0], options, console)
     else:
         _many(projects, top, options, console)
+
+
+def _check(options: Options) -> None:
+    """Refuse two flags of which one would be passed over in silence."""
+    from ..errors import UsageError
+
+    if options.out is not None and options.dirout is not None:
+        fix = f"--out {options.dirout / options.out}"
+        raise UsageError("--out names the whole path, and --dirout a directory: give one of them", code="E001", fix=fix)
+    if options.lock and options.locked:
+        fix = "--lock writes the lock, --locked holds the build to it"
+        raise UsageError("--lock and --locked contradict each other", code="E001", fix=fix)
 
 
 def _find(paths: list[Path], options: Options) -> tuple[list[Project], Path | None]:

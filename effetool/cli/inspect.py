@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +67,7 @@ def _tree(found: Inspection, start: float, verbose: bool) -> Tree:
     artifact = found.artifact
     name = " ".join(filter(None, (artifact.name, artifact.version)))
     wheels: list[tuple[str, Tree]] = [
-        (f"{one.get('name')} {one.get('version')}  sha256 {_short(one.get('sha256'), verbose)}", [])
+        (f"{_wheel(one, found.distributions)}  sha256 {_short(one.get('sha256'), verbose)}", [])
         for one in found.distributions
     ]
     parts: list[tuple[str, Tree]] = [
@@ -93,6 +93,14 @@ def _tree(found: Inspection, start: float, verbose: bool) -> Tree:
         (f"SBOM  {told}", []),
         ("made from", origin),
     ]
+
+
+def _wheel(one: Mapping[str, object], every: Sequence[Mapping[str, object]]) -> str:
+    """Name a distribution, with what it is for where there is one for each of several targets."""
+    text = f"{one.get('name')} {one.get('version')}"
+    if sum(other.get("name") == one.get("name") for other in every) > 1:
+        text += "  " + "-".join(str(one.get("file")).removesuffix(".whl").split("-")[-3:])
+    return text
 
 
 def _short(digest: object, verbose: bool) -> str:

@@ -11,8 +11,10 @@ import pytest
 
 from effetool.artifact import Artifact
 from effetool.builder import Options, Step, build
+from effetool.builder.inspection import inspect
 from effetool.builder.pythons import find_pythons
 from effetool.builder.replay import replay
+from effetool.cli.inspect import _wheel
 from tests.served import serve
 
 from .shelf import Shelf, make_effe, make_wheel
@@ -63,7 +65,12 @@ def test_for_several_other_machines(shelf: Shelf, tmp_path: Path) -> None:
 def test_for_this_machine_among_others(shelf: Shelf, tmp_path: Path) -> None:
     for machine in (MACHINE, OTHER):
         native(shelf, HERE, f"manylinux_2_17_{machine}")
-    assert made(tmp_path, platforms=(f"linux-{MACHINE}", f"linux-{OTHER}"))[1] == "answers -info"
+    artifact, said = made(tmp_path, platforms=(f"linux-{MACHINE}", f"linux-{OTHER}"))
+    assert said == "answers -info"
+    shown = [_wheel(one, found) for found in [inspect(artifact.path).distributions] for one in found]
+    assert sorted(shown) == sorted(
+        f"alpha 1.0  cp3{HERE}-cp3{HERE}-manylinux_2_17_{machine}" for machine in (MACHINE, OTHER)
+    )
 
 
 @pytest.mark.skipif(len(PYTHONS) < 2, reason="needs another Python")

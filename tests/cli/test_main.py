@@ -46,6 +46,13 @@ USAGE = {
         "error[E001]: the path stands before the flags of the effe\n  fix: effe-tool run 'a b' -port 1\n"
     ),
     ("new", "x", "-t", ""): "error[E202]: no template ''\n  fix: effe-tool new --list shows all\n",
+    ("build", "-o", "a.pex", "--dirout", "o"): (
+        "error[E001]: --out names the whole path, and --dirout a directory: give one of them\n  fix: --out o/a.pex\n"
+    ),
+    ("build", "--lock", "--locked"): (
+        "error[E001]: --lock and --locked contradict each other\n"
+        "  fix: --lock writes the lock, --locked holds the build to it\n"
+    ),
     ("new", "--force=3", "x"): "error[E001]: option '--force' does not take a value\n  fix: effe-tool new --help\n",
 }
 
