@@ -46,6 +46,7 @@ def inspect(
             console.result("\n".join(_drawn(str(path), _timed(tree, verbose))))
             return
         from ..builder.verify import ask_info
+        from ..errors import BuildError
 
         if lock:
             console.document({"lock": found.lock})
@@ -58,12 +59,15 @@ def inspect(
             console.document(found.sbom)
             console.result(text.dumps(found.sbom, indent=1, ensure_ascii=False))
             return
-        start = ask_info(path, found.artifact.info.text)
-        console.document({**found.as_dict(), "info_seconds": round(start, 4)})
+        try:
+            start: float | None = ask_info(path, found.artifact.info.text)
+        except BuildError:  # for another machine or Python: the rest can be shown all the same
+            start = None
+        console.document({**found.as_dict(), "info_seconds": start and round(start, 4)})
         console.result("\n".join(_drawn(str(path), _tree(found, start, verbose))))
 
 
-def _tree(found: Inspection, start: float, verbose: bool) -> Tree:
+def _tree(found: Inspection, start: float | None, verbose: bool) -> Tree:
     artifact = found.artifact
     name = " ".join(filter(None, (artifact.name, artifact.version)))
     wheels: list[tuple[str, Tree]] = [
@@ -81,11 +85,12 @@ def _tree(found: Inspection, start: float, verbose: bool) -> Tree:
         (f"{key} {_short(value, verbose) if key == 'source' else value}", []) for key, value in found.origin.items()
     ]
     components = found.sbom.get("components") if found.sbom else None
+    answers = "does not start here" if start is None else f"answers -info in {start * 1000:.0f} ms"
     told = f"CycloneDX, {len(components)} components" if isinstance(components, list) else "none"
     return [
         (f"{name}  {artifact.info.doc}".rstrip(), []),
         (f"{size_text(artifact.size)}  sha256 {artifact.digest}", []),
-        (f"Python {found.requires_python}  answers -info in {start * 1000:.0f} ms", []),
+        (f"Python {found.requires_python}  {answers}", []),
         ("contents", parts),
         ("files", files),
         (f"dependencies  {len(wheels) or 'none'}", wheels),

@@ -47,6 +47,17 @@ def test_what_is_inside_and_in_what_two_differ(effe_tool, two: tuple[Path, Path]
     assert (same.returncode, same.stdout) == (0, "") and same.stderr.startswith("identical: sha256 ")
 
 
+@pytest.mark.slow
+def test_what_does_not_start_here_is_shown_all_the_same(effe_tool, tmp_path: Path) -> None:
+    """Built for a Python that nobody has: everything but how long a start takes."""
+    (tmp_path / "hello.py").write_text('INFO = {"name": "hello", "version": "1.0"}\ndef run(c, e, r, q): ...\n')
+    built = effe_tool("build", "--python", "3.15", "hello.py")
+    assert "not asked: no CPython ==3.15.* is here" in built.stderr, built.stderr
+    shown = effe_tool("inspect", "hello-1.0.pex")
+    assert shown.returncode == 0 and "├── Python ==3.15.*  does not start here\n" in shown.stdout, shown.stderr
+    assert json.loads(effe_tool("inspect", "hello-1.0.pex", "--json").stdout)["info_seconds"] is None
+
+
 def test_a_digest_is_short_unless_all_is_asked_for() -> None:
     told = Difference("dependency", "alpha", f"1.0 (sha256 {'a' * 64})", f"1.0 (sha256 {'b' * 64})")
     assert line(told, False) == f"~ dependency alpha  1.0 (sha256 {'a' * 12}) → 1.0 (sha256 {'b' * 12})"
