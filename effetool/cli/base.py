@@ -25,7 +25,7 @@ def base(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Make the small base that images stand on: Python and CA certificates, from Debian packages."""
+    """Make the small base that images stand on. Python and CA certificates, from Debian packages."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ..image.config import INDEX, MANIFEST, encode, host_platform, index
         from ..image.engines import find_engine

@@ -63,7 +63,7 @@ def build(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Build an effe to one executable file, or every effe of a directory."""
+    """Build an effe, or every effe of a directory, to one file each."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ..builder import Options
 

@@ -23,7 +23,7 @@ def diff(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Show in what two built files differ: INFO, files, dependencies, what made them. Exit 1 when they differ."""
+    """Show in what two built files differ. INFO, files, dependencies, what made them; exit 1 when they differ."""
     with reporting(quiet, verbose, json, traceback) as console:
         import dataclasses
 

@@ -22,7 +22,7 @@ def doctor(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Look at what the tool needs on this machine, and at the effes here; exit 1 if something is broken."""
+    """Look for what is broken on this machine and in the effes here. Exit 1 if something is."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ..doctor import examine
 

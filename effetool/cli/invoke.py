@@ -45,7 +45,7 @@ def invoke(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Send one request to an effe and print the answer; nothing stays running."""
+    """Send one request to an effe and print the answer. Nothing stays running."""
     with reporting(quiet, verbose, json, traceback) as console:
         path, method, target, saved = _words(words or [])
         if saved is None:

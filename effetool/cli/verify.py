@@ -26,7 +26,7 @@ def verify(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Build a file again from what it says of itself and compare every byte. Exit 1 when one differs."""
+    """Build a file again from what it says of itself and compare. Every byte; exit 1 when one differs."""
     with reporting(quiet, verbose, json, traceback) as console:
         import dataclasses
 

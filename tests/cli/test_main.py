@@ -369,3 +369,15 @@ def test_traceback_brings_it_back(effe_tool) -> None:
     assert done.stderr.startswith("error[E150]: no such file or directory: nope\n")
     assert "Traceback (most recent call last):" in done.stderr
     assert "Traceback" not in effe_tool("info", "nope").stderr
+
+
+@pytest.mark.parametrize("group", [[], ["deploy"]])
+def test_what_a_command_does_is_told_whole(group):
+    """In the list of commands on a terminal of 80 columns none is cut off."""
+    variables = {**os.environ, "COLUMNS": "80"}
+    told = subprocess.run(
+        [sys.executable, "-m", "effetool", *group, "--help"], capture_output=True, text=True, env=variables, check=True
+    )
+    listed = told.stdout.partition("Commands:")[2]
+    assert "haproxy" in listed or "build" in listed
+    assert "..." not in listed
