@@ -67,9 +67,9 @@ def get(port):
 
 
 def test_it_says_ready_answers_status_and_ends_with_its_parent(started):
-    """`ready` when it answers; counts and readiness as a line of JSON; the end of the socket is SIGTERM."""
+    """`serving`, `ready` when it answers; counts and readiness as a line of JSON; the end of the socket is SIGTERM."""
     process, parent, lines, port, _ = started
-    assert lines.readline() == b"ready\n"
+    assert (lines.readline(), lines.readline()) == (b"serving\n", b"ready\n")
     assert get(port).endswith(b"hello")
     parent.sendall(b"status\n")
     said = json.loads(lines.readline())
@@ -93,7 +93,7 @@ def test_a_parent_that_goes_ends_an_init_too(started):
 def test_it_helps_a_dead_neighbour_until_it_is_back(started):
     """`help N`: who waits at N's socket is served; `leave N`: no more."""
     _, parent, lines, _, other = started
-    assert lines.readline() == b"ready\n"
+    assert (lines.readline(), lines.readline()) == (b"serving\n", b"ready\n")
     with socket.create_connection(("127.0.0.1", other), PATIENCE) as waiting:
         waiting.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         parent.sendall(b"help 1\nhelp 1\n")

@@ -26,7 +26,7 @@ def compose(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print a Compose file: docker compose and podman-compose take it."""
+    """Print a Compose file. docker compose and podman-compose take it."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ...deploy import find_effes
         from ...deploy.compose import Options

@@ -23,7 +23,7 @@ def swarm(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print a stack for a Docker swarm: docker stack deploy takes it."""
+    """Print a stack for a Docker swarm. docker stack deploy takes it."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ...deploy import find_effes
         from ...deploy.compose import Options

@@ -35,7 +35,7 @@ def systemd(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print systemd units: a hardened service, started by its socket, and a timer for a schedule."""
+    """Print systemd units. A hardened service, started by its socket, and a timer for a schedule."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ...deploy import find_effes
         from ...deploy.declared import pairs
