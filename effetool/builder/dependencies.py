@@ -73,6 +73,7 @@ class _Case:
     offline: bool
     resolver: str | None
     progress: Progress
+    foreign: bool  # the lock is from a .pex, and what it names may be anybody's
 
 
 def resolve(
@@ -107,7 +108,8 @@ def resolve(
         why = "no dependencies" if declaration.file is None else f"no dependencies, by {declaration.origin}"
         return Resolution(declaration, (), targets, narrow(wanted, served), "", "none", why, fresh=True)
     index = read_index()
-    case = _Case(project, declaration, wanted, targets, open_ended, index, wishes.offline, resolver, progress)
+    foreign = wishes.answer is not None
+    case = _Case(project, declaration, wanted, targets, open_ended, index, wishes.offline, resolver, progress, foreign)
     beside = None if lock else wishes.answer or find_lock(project)
     key = question_key(declaration, beside, wanted, targets, index, wishes.locked)
     if not wishes.lock and (kept := recall(key, declaration)) is not None:
@@ -333,13 +335,11 @@ def _build(case: _Case, pin: Pin) -> tuple[str, Path]:
     assert source is not None
     if (kept := built_before(source)) is not None:
         return kept
-    if case.offline:
-        raise DependencyError(
-            f"{pin.name} is to be built from source, and --offline closes the network",
-            code="E145",
-            place=case.declaration.place(pin.name),
-            fix="run effe-tool build once without --offline",
-        )
+    if case.offline or case.foreign:
+        why = "--offline closes the network" if case.offline else "that runs code which the .pex names"
+        fix = "run effe-tool build of the effe once, without --offline"
+        told = f"{pin.name} is to be built from source, and {why}"
+        raise DependencyError(told, code="E145", place=case.declaration.place(pin.name), fix=fix)
     case.progress(f"building {source.name}")
     with tempfile.TemporaryDirectory(prefix="effe-tool-") as folder:
         try:

@@ -80,7 +80,8 @@ def replay(path: Path, source: Path | None = None, *, offline: bool = False, pro
             python=_text(_asked(facts).get("python")),
             platforms=_texts(_asked(facts).get("platforms")),
             offline=offline,
-            locked=bool(facts.get("distributions")),
+            # To resolve may run the code of source distributions: for a file of a stranger nothing is resolved.
+            locked=source is None or bool(facts.get("distributions")),
             fresh=False,
             record=facts,
             answer=_lock(artifact, folder),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -195,3 +196,32 @@ def test_a_requires_python_outside_of_the_artefact_needs_the_source(tmp_path: Pa
         replay(made.path)
     assert caught.value.code == "E133" and "--source" in str(caught.value.fix)
     assert replay(made.path, tmp_path).identical
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_no_code_that_a_stranger_names_is_run(artifact: Artifact, tmp_path: Path, cache: Path, locked: bool) -> None:
+    """Neither to resolve what is declared nor to build a wheel from the source that the lock inside names."""
+    evil = tmp_path / "evil-1.0"
+    evil.mkdir()
+    (evil / "setup.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom setuptools import setup\nsetup(name='evil')\n"
+    )
+    lock = (
+        'lock-version = "1.0"\ncreated-by = "x"\n[tool.effe-tool]\nrequirements = ["evil"]\n'
+        f'[[packages]]\nname = "evil"\nversion = "1.0"\ndirectory = {{ path = "{evil}" }}\n'
+    )
+    declared = "evil" if locked else f"evil @ {evil.as_uri()}"
+    block = f'# /// script\n# requires-python = ">=3.9"\n# dependencies = ["{declared}"]\n# ///\n'
+    facts = {"distributions": [{"name": "evil"}] if locked else [], "python": f"3.{sys.version_info[1]}"}
+    first = rewritten(artifact, tmp_path, **facts)
+    path = tmp_path / "evil.pex"
+    with zipfile.ZipFile(first) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(
+                name, block.encode() + old.read(name).split(b"# ///\n")[-1] if name == "logic.py" else old.read(name)
+            )
+        if locked:
+            new.writestr("__effe__/pylock.toml", lock)
+    with pytest.raises(DependencyError) as caught:
+        replay(path)
+    assert caught.value.code == ("E145" if locked else "E144") and not (tmp_path / "ran").exists()
