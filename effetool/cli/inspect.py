@@ -30,7 +30,7 @@ def inspect(
     json: Json = False,
     traceback: Traceback = False,
 ) -> None:
-    """Show what is in a built file and where it comes from. Runs none of the effe's code but with --imports."""
+    """Show what is in a built file and where it comes from. Runs -info for its time, the effe with --imports."""
     with reporting(quiet, verbose, json, traceback) as console:
         import dataclasses
         import json as text
