@@ -57,18 +57,29 @@ class Listener:
             accepted = socket.SocketType(family, kind, proto, fd)
             server.stats.connections += 1
             connection = Connection(accepted if tls is None else tls(accepted), address, server)
-            connection.handle(runner)
+            try:
+                connection.handle(runner)
+            except Exception:
+                connection.close()
+                raise
             if not runner.leading:
                 return
 
     def _shed(self) -> None:
         """Too many connections: close those that do nothing, and leave the queue alone until the next tick."""
-        server = self._server
-        server.shed()
+        self._server.shed()
+        self._pause()
+
+    def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            server.poller.unregister(self.fd)
-            self.deadline = server.now  # the next tick resumes
+            self._server.poller.unregister(self.fd)
+            self.deadline = self._server.now  # the next tick resumes
+
+    def fail(self, runner: Runner) -> None:
+        """Go on after an error (no memory, most likely): whoever waits may be served a tick later."""
+        if runner.leading:
+            self._pause()
 
     def expire(self, runner: Runner) -> None:
         """Go on accepting."""
@@ -111,6 +122,10 @@ class Waker:
         except (BlockingIOError, InterruptedError):
             pass
         self._server.notice(runner)
+
+    def fail(self, runner: Runner) -> None:
+        """Go on, and look again: without it nothing could interrupt the poll."""
+        self.wake()
 
     def expire(self, runner: Runner) -> None:
         """Has no deadline."""

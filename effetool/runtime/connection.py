@@ -316,6 +316,10 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         else:
             self.close()
 
+    def fail(self, runner: Runner) -> None:
+        """End after an error of the server's own (no memory, most likely)."""
+        self.close()
+
     def expire(self, runner: Runner) -> None:
         """Act on a deadline that has passed. The leader's."""
         state = self.state

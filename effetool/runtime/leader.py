@@ -105,7 +105,7 @@ class Runner:
                     with server.lock:  # a token left behind would cost an idle leader its lead
                         if self.leading:
                             self.slot.clear()
-                    source.close()
+                    source.fail(self)
                 if waiting and self.leading:
                     server.pump(self)
                 if not self.leading:

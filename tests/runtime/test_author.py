@@ -310,6 +310,29 @@ def run(context, error, response, request):
 """
 
 
+def test_an_error_of_the_servers_own_ends_one_connection(serve):
+    """Such as no memory, at a first request in the moment of its accept: the listener went with the connection."""
+    source = """
+from effetool.runtime.connection import Connection
+usual, failures = Connection.handle, [MemoryError(), MemoryError()]
+def handle(self, runner):
+    if failures:
+        raise failures.pop()
+    usual(self, runner)
+def init():
+    Connection.handle = handle
+def run(context, error, response, request):
+    response.write("hello")
+"""
+    running = serve(source)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            running.get()
+    assert running.get() == (200, "hello")
+    assert running.record("internal error", 2)["error"] == "MemoryError"
+    assert running.stop() == 0
+
+
 def test_a_thread_that_fails_is_one_record(serve):
     """With its traceback in it, as a run that fails: stderr holds JSON lines and nothing else."""
     source = """
