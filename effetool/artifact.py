@@ -111,10 +111,16 @@ def check_replaceable(path: Path, fix: str) -> None:
     """Refuse to put an artefact in the place of what is no file: root could rename over a device that all others need.
 
     Raises:
-        BuildError: E136 when `path` is there and is no regular file, nor a link to one or to nothing.
+        BuildError: E136 when `path` is there and is no regular file, nor a link to one or to nothing, and when it is
+            below what is no directory.
     """
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
+    except NotADirectoryError as error:
+        above = next(folder for folder in path.parents if folder.exists())
+        raise BuildError(
+            f"{above} is no directory", code="E136", place=Place(above), fix="choose another directory"
+        ) from error
     except OSError:  # nothing is there; what else is wrong is said by whoever writes
         return
     if kind != stat.S_IFREG:

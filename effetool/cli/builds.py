@@ -139,6 +139,7 @@ def _described(artifact: Artifact) -> dict[str, object]:
             }
             for scie in artifact.scies
         ],
+        "warnings": [warning.as_dict() for warning in artifact.warnings],
     }
 
 

@@ -123,6 +123,8 @@ class Teller:
             if said.kind == "broken":
                 console.write("every request is answered with this as HTTP 500, until the next good save")
         elif said.kind == "warning" and said.error is not None:
+            if console.json:
+                print(f"{said.error.code}: {plain(said.error.message)}", file=sys.stderr)
             console.warning(said.error)
         elif said.kind == "held":
             console.write("saved; served once the debugger is done")

@@ -56,6 +56,7 @@ def image(
 ) -> None:
     """Make an OCI image of an effe, without any daemon."""
     with reporting(quiet, verbose, json, traceback) as console:
+        from ..artifact import check_replaceable
         from ..errors import EffeToolError, UsageError
         from ..image.base import resolve_base
         from ..image.reference import parse_reference
@@ -74,17 +75,23 @@ def image(
         if total > 1:
             _distinct(artifacts)
             if output is not None:
+                check_replaceable(output / "name.oci.tar", "choose another directory with --output")
                 output.mkdir(parents=True, exist_ok=True)
         store = Store()
         bases = resolve_base(store, base, platforms_of(platform), console.stage) if artifacts else []
-        documents = []
+        documents: list[dict[str, object]] = []
         for artifact in artifacts:
             try:
+                for warning in artifact.warnings:
+                    console.warning(warning)
                 if print_ or engine:
-                    documents.append(_by_engine(store, artifact, bases[0], engine, tag, output, console))
+                    document = _by_engine(store, artifact, bases[0], engine, tag, output, console)
+                    warnings = artifact.warnings
                 else:
                     made = _build(store, artifact, bases, console)
-                    documents.append(_deliver(store, made, tag or [made.tag], output, load, push, console))
+                    document = _deliver(store, made, tag or [made.tag], output, load, push, console)
+                    warnings = (*artifact.warnings, *made.warnings)
+                documents.append({**document, "warnings": [warning.as_dict() for warning in warnings]})
             except EffeToolError as error:
                 if total == 1:
                     raise

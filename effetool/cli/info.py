@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..console import plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 
@@ -37,6 +38,8 @@ def info(
             found = find_one(path).info
         conventions(found)  # what is wrong in it is better known here than at the build
         if found.problem is not None:
+            if json:  # stdout is INFO as it is
+                print(f"{found.problem.code}: {plain(found.problem.message)}", file=sys.stderr)
             console.warning(found.problem)
         sys.stdout.buffer.write(found.text.encode() + b"\n")  # JSON is UTF-8 (RFC 8259, 8.1), whatever the locale
         sys.stdout.buffer.flush()

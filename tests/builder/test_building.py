@@ -343,6 +343,16 @@ def test_an_output_that_is_a_directory_is_refused(effe: Path, tmp_path: Path) ->
     assert caught.value.code == "E136"
 
 
+def test_an_output_below_a_file_is_refused_before_anything_is_made(effe: Path, tmp_path: Path) -> None:
+    """As `--dirout /dev/null`: mkdir would say that the file exists."""
+    (tmp_path / "file").write_text("kept")
+    for folder in (tmp_path / "file", tmp_path / "file/below"):
+        steps: list[Step] = []
+        with pytest.raises(BuildError, match="file is no directory") as caught:
+            build(find_one(effe), Options(dirout=folder), steps.append)
+        assert caught.value.code == "E136" and "base" not in [step.stage for step in steps]
+
+
 @pytest.mark.parametrize("name", ["logic.py", "data.txt", "lib/../link"])
 def test_an_output_that_is_a_source_is_left_as_it_is(effe: Path, tmp_path: Path, name: str) -> None:
     root = shutil.copytree(effe, tmp_path / "effe")

@@ -226,6 +226,18 @@ def test_an_import_that_may_never_run_is_a_warning(effe_tool, tmp_path, cache):
     assert " --> effe.py:3:12\n" in built.stderr and "declare numpy" in built.stderr
 
 
+def test_the_document_has_the_warnings(effe_tool, tmp_path, cache):
+    """A pipeline reads --json, which writes nothing to stderr: of one effe and of several, each written as an error."""
+    effes = tmp_path / "effes"
+    effes.mkdir()
+    (effes / "a.py").write_text(f"{INFO}def chart():\n    import numpy\n\n{RUN}")
+    one = json.loads(effe_tool("build", "effes/a.py", "--json", env=cache).stdout)
+    many = json.loads(effe_tool("build", "effes", "--json", env=cache).stdout)
+    for document in (one, *many["artifacts"]):
+        (warning,) = document["warnings"]
+        assert (warning["code"], warning["file"], warning["line"]) == ("E141", "effes/a.py", 3) and warning["fix"]
+
+
 @pytest.mark.slow
 def test_a_budget_for_size_and_start(effe_tool, tmp_path, cache):
     """--max-size in MB, --max-start in ms: missed, the build fails and leaves nothing; met, it says nothing of it."""

@@ -37,7 +37,10 @@ def test_stdout_is_what_kubectl_takes(effe_tool, mail: Path) -> None:
 def test_json_is_one_document(effe_tool, mail: Path) -> None:
     """The manifests in it; errors too."""
     document = json.loads(effe_tool("deploy", "knative", "--json", "-e", "REGION=eu", "mail.py").stdout)
-    assert "serving.knative.dev/v1" in document["configuration"]
+    assert "serving.knative.dev/v1" in document["configuration"] and document["warnings"] == []
+    for words in (("knative",), ("kubernetes", "--dirout", "k"), ("systemd",)):
+        document = json.loads(effe_tool("deploy", *words, "--json", "mail.py").stdout)
+        assert [warning["message"] for warning in document["warnings"]] == ["without a value: mail: REGION"]
     done = effe_tool("deploy", "kubernetes", "--json", "-e", "API_KEY=hunter2")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "E422"

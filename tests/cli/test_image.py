@@ -90,6 +90,15 @@ def test_an_effe_is_built_first(effe_tool: Run, here: Path, made: Path) -> None:
     assert (here / "three-1.0.pex").exists()
 
 
+def test_what_its_build_warns_of_is_said(effe_tool: Run, here: Path, made: Path) -> None:
+    """On stderr, and in the document; as `build` does."""
+    (here / "four.py").write_text(EFFE.format(name="four") + "def chart():\n    import numpy\n")
+    done = effe_tool("image", "four.py", "--base", "base.tar", env=cache_of(made))
+    assert done.returncode == 0 and "warning[E141]: numpy is imported here" in done.stderr
+    document = json.loads(effe_tool("image", "four.py", "--base", "base.tar", "--json", env=cache_of(made)).stdout)
+    assert [warning["code"] for warning in document["warnings"]] == ["E141"]
+
+
 def test_a_directory_is_one_image_each(effe_tool: Run, here: Path, made: Path) -> None:
     """One that fails stops no other; the exit code tells."""
     shutil.copytree(made / "out", here / "out")
@@ -102,6 +111,9 @@ def test_a_directory_is_one_image_each(effe_tool: Run, here: Path, made: Path) -
     document = json.loads(effe_tool("image", "out", "--base", "base.tar", "-o", "images", "--json").stdout)
     assert [image["tag"] for image in document["images"]] == ["one:1.0", "two:1.0"]
     assert [error["code"] for error in document["errors"]] == ["E131"]
+    (here / "file").write_text("")
+    done = effe_tool("image", "out", "--base", "base.tar", "-o", "file")
+    assert (done.returncode, done.stdout) == (1, "") and "error[E136]: file is no directory" in done.stderr
 
 
 def test_a_directory_of_effes_is_built_and_made(effe_tool: Run, here: Path, made: Path) -> None:

@@ -258,6 +258,8 @@ def test_a_missing_version_is_a_warning(effe_tool, tmp_path: Path) -> None:
         '  fix: add "version": "1.0"\n'
     )
     assert effe_tool("info", "-q", "effe.py").stderr == ""
+    done = effe_tool("info", "--json", "effe.py")
+    assert (done.stdout, done.stderr) == ('{"name": "a"}\n', "E114: INFO has no version\n")
 
 
 def test_json_holds_the_error(effe_tool, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..options import Json, Quiet, Traceback, Verbose, reporting
-from .kubernetes import Images, Namespace, Paths, Registry, Variables, show, warn
+from .kubernetes import Images, Namespace, Paths, Registry, Variables, show, without_value
 
 
 def knative(
@@ -39,5 +39,4 @@ def knative(
             maximum=maximum,
             env=pairs("--env", env or []),
         )
-        show(manifests(effes, options), console)
-        warn(effes, options.env, console)
+        show(manifests(effes, options), console, without_value(effes, options.env))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ...deploy import Effe
+    from ...errors import EffeToolError
 
 Paths = Annotated[
     list[Path] | None,
@@ -86,40 +87,45 @@ def kubernetes(
             monitoring=monitoring,
             env=pairs("--env", env or []),
         )
+        warned = without_value(effes, options.env)
         if dirout is None:
-            show(manifests(effes, options), console)
+            show(manifests(effes, options), console, warned)
         else:
             files = kustomization(effes, options)
             kept = {name for name in files if name.startswith(OVERLAYS) and (dirout / name).exists()}
-            write(dirout, {name: text for name, text in files.items() if name not in kept}, console)
+            write(dirout, {name: text for name, text in files.items() if name not in kept}, console, warned)
             for name in sorted(kept):
                 console.write(f"kept {dirout / name}")
             console.next([(f"kubectl apply -k {dirout}/overlays/production", "")])
-        warn(effes, options.env, console)
 
 
-def show(text: str, console: Console) -> None:
+def show(text: str, console: Console, warned: Sequence[EffeToolError] = ()) -> None:
     """Print what a command made: on stdout, or in the document."""
-    console.document({"configuration": text})
+    console.document({"configuration": text, "warnings": [warning.as_dict() for warning in warned]})
     console.result(text.rstrip("\n"))
+    for warning in warned:
+        console.warning(warning)
 
 
-def write(dirout: Path, files: Mapping[str, str], console: Console) -> None:
+def write(dirout: Path, files: Mapping[str, str], console: Console, warned: Sequence[EffeToolError] = ()) -> None:
     """Write what a command made, all of it or nothing."""
     from ...writing import write_all
 
     paths = write_all(dirout, files)
-    console.document({"files": [str(path) for path in paths]})
+    console.document({"files": [str(path) for path in paths], "warnings": [warning.as_dict() for warning in warned]})
     for path in paths:
         console.result(str(path))
+    for warning in warned:
+        console.warning(warning)
 
 
-def warn(effes: Sequence[Effe], env: Mapping[str, str], console: Console) -> None:
-    """Say which variables have no value: the effe will not start without them."""
+def without_value(effes: Sequence[Effe], env: Mapping[str, str]) -> list[EffeToolError]:
+    """Return the warning of variables without a value: the effe will not start without them."""
     from ...deploy.declared import missing_variables
     from ...errors import DeployError
 
     lacking = missing_variables(effes, env)
-    if lacking:
-        name = lacking[0].partition(": ")[2]
-        console.warning(DeployError(f"without a value: {', '.join(lacking)}", code="E422", fix=f"--env {name}=VALUE"))
+    if not lacking:
+        return []
+    name = lacking[0].partition(": ")[2]
+    return [DeployError(f"without a value: {', '.join(lacking)}", code="E422", fix=f"--env {name}=VALUE")]

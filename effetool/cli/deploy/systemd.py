@@ -9,7 +9,7 @@ import typer
 
 from ..options import Json, Quiet, Traceback, Verbose, reporting
 from .compose import Port
-from .kubernetes import Paths, Variables, show, warn, write
+from .kubernetes import Paths, Variables, show, without_value, write
 
 
 def systemd(
@@ -44,8 +44,8 @@ def systemd(
         effes = find_effes(paths or [])
         variables = pairs("--env", env or [])
         files = units(effes, Options(variables, port, host, prefix, etc, idle))
+        warned = without_value(effes, variables)
         if dirout is None:
-            show("\n".join(f"# /etc/systemd/system/{name}\n{text}" for name, text in files.items()), console)
+            show("\n".join(f"# /etc/systemd/system/{name}\n{text}" for name, text in files.items()), console, warned)
         else:
-            write(dirout, files, console)
-        warn(effes, variables, console)
+            write(dirout, files, console, warned)
