@@ -261,9 +261,17 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
 
     Where nothing may be written, pure Python is imported from the .pex itself and data is read from there.
     """
-    if facts["native"] is not None and list(facts["native"]) != _machine():
-        _pex(called)  # it says which platforms there are wheels for
-    name = f"{facts['key']}-{sys.implementation.cache_tag}-{os.uname().machine}"
+    try:
+        library = os.confstr("CS_GNU_LIBC_VERSION")
+    except (ValueError, OSError):
+        library = None
+    native, here = facts["native"], (sys.platform, os.uname().machine, bool(library))
+    if native is not None and tuple(native) != here:
+        if native[0] == here[0] and (here[0] == "darwin" or sys.maxsize < 1 << 32):
+            _pex(called)  # Rosetta, or 32 bits on a kernel of 64: another interpreter may fit
+        both = [f"{s.replace('darwin', 'macos')}-{m}{'-musl' * (s == 'linux' and not g)}" for s, m, g in (native, here)]
+        _end(f"{called}: this file is for {both[0]}, this machine is {both[1]}")
+    name = f"{facts['key']}-{sys.implementation.cache_tag}-{here[1]}"
     why = None
     for base in _places():
         try:
@@ -274,21 +282,18 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
         if facts["deps"]:
             sys.path.append(folder + "/deps")
         return folder + "/own" if facts["own"] else path
-    if facts["native"] is not None or facts["own"]:  # its files are asked for by names that are none in a zip
-        text = f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory"
+    text = f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory"
+    if native is not None:
+        _end(text)
+    if facts["own"]:  # its files are asked for by names that are none in a zip
         print(text, file=sys.stderr, flush=True)
-    if facts["native"] is not None:
-        os._exit(1)  # an import cannot end the process otherwise: the server would log it as the author's fault
     sys.path.extend(f"{path}/{prefix[:-1]}" for prefix in facts["deps"])
     return path
 
 
-def _machine() -> list[Any]:
-    try:
-        library = os.confstr("CS_GNU_LIBC_VERSION")
-    except (ValueError, OSError):
-        library = None
-    return [sys.platform, os.uname().machine, bool(library)]
+def _end(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+    os._exit(1)  # an import cannot end the process otherwise: the server would log it as the author's fault
 
 
 def _places() -> Any:
@@ -334,7 +339,7 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
         for entry in os.listdir(base):
             old = ".new-" in entry and time.time() - os.lstat(f"{base}/{entry}").st_mtime > 600
             if old or f"{base}/{entry}" == beside:
-                _remove(f"{base}/{entry}")
+                __import__("shutil").rmtree(f"{base}/{entry}", ignore_errors=True)  # with lzma a tenth of the start
         os.mkdir(beside, 0o700)
         try:
             archive = zipimport.zipimporter(path)
@@ -355,19 +360,13 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
                     _write(f"{beside}/deps/{target}", [head, zlib.decompress(file.read(size))], made)
             os.rename(beside, folder)
         except BaseException as error:
-            _remove(beside)
+            __import__("shutil").rmtree(beside, ignore_errors=True)
             if isinstance(error, (zlib.error, ImportError)):  # what zipimport says of damage
                 raise _damaged(path) from None
             raise
     finally:
         os.close(lock)
     return folder
-
-
-def _remove(folder: str) -> None:
-    import shutil  # with bz2 and lzma a tenth of the first start
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pieces(file: Any, entry: Any) -> Any:
