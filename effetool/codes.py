@@ -268,7 +268,8 @@ CODES: dict[str, Entry] = {
     "E309": Entry(
         "the effe's process ended",
         "Something ended the process in which the author's code ran: os._exit, a crash in an extension module, the system when memory "
-        "ran out. `dev` answers with this until the next save starts a new one.",
+        "ran out. `dev` answers with this until the next save starts a new one. A file with wheels for another machine ends at once: "
+        "build it with --platform for the machine that is to run it.",
     ),
     "E310": Entry(
         "no answer",

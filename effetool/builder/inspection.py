@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from ..artifact import Artifact, check_whole, compiled_for, read_artifact, read_file
 from .sbom import LOCK, SBOM
 
-__all__ = ["Inspection", "Part", "inspect"]
+__all__ = ["Inspection", "Part", "inspect", "other_machine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +128,21 @@ def _part(name: str, authors: Mapping[str, str]) -> str:
     if parts[0] == "__effe__":
         return "compiled code" if name.endswith(".code") else "records"
     return "runtime" if parts[0] == "effetool" else "pex"
+
+
+def other_machine(artifact: Artifact) -> str | None:
+    """Return the machine an artefact is for, as `--platform` names it, when this is another; `loader` refuses it too.
+
+    Raises:
+        BuildError: E131 when it is damaged.
+    """
+    from .target import Platform, this_platform
+
+    told = json.loads(read_file(artifact, "__effe__/boot.json") or b"{}")
+    native = (told.get("unpack") or {}).get("native")
+    if not native or sys.maxsize < 1 << 32:  # 32 bits may be on a kernel of 64
+        return None
+    system, machine, glibc = native
+    library = "" if system == "darwin" else "glibc" if glibc else "musl"
+    name = Platform("macos" if system == "darwin" else system, machine, library, (0, 0)).name
+    return name if name != this_platform().name else None

@@ -44,20 +44,21 @@ def up(
         from ..deploy import find_effes
         from ..deploy.routing import routing_table
         from ..develop.port import listen
-        from ..up import NotBuilt, find_haproxy
+        from ..up import NotBuilt, check_machines, find_haproxy
         from ..up import up as run
 
-        effes = find_effes(paths or [])
-        routing_table(effes)
-        program = find_haproxy()
-        if dry_run:
-            _show(effes, program, host, 8080 if port is None else port, console)
-            return
-        sock = listen(host, port)
-        number = sock.getsockname()[1]
-        if port is None and number != 8080:
-            console.write(f"port 8080 is taken, so this is {number}")
         try:
+            effes = find_effes(paths or [])
+            routing_table(effes)
+            check_machines(effes)
+            program = find_haproxy()
+            if dry_run:
+                _show(effes, program, host, 8080 if port is None else port, console)
+                return
+            sock = listen(host, port)
+            number = sock.getsockname()[1]
+            if port is None and number != 8080:
+                console.write(f"port 8080 is taken, so this is {number}")
             ended = run(paths or [], sock, Teller(console, effes, _url(host, number)), access_log=verbose)
         except NotBuilt as error:
             for effe, wrong in error.errors:

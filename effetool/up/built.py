@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..builder import Options, build_many
+from ..builder.inspection import other_machine
+from ..builder.target import this_platform
 from ..deploy import Effe, find_effes
-from ..errors import EffeToolError
+from ..errors import EffeToolError, Place, ServeError
 
-__all__ = ["Built", "NotBuilt", "build_all"]
+__all__ = ["Built", "NotBuilt", "build_all", "check_machines"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,24 @@ class NotBuilt(Exception):
         self.errors = errors
 
 
+def check_machines(effes: Sequence[Effe]) -> None:
+    """Refuse built files for another machine: each would be started again and again. Raises NotBuilt with E309."""
+    here = this_platform().name
+    fix = f"effe-tool build --platform {here}"
+    wrong = [
+        (
+            effe,
+            ServeError(
+                f"this file is for {name}, this machine is {here}", code="E309", fix=fix, place=Place(effe.path)
+            ),
+        )
+        for effe in effes
+        if effe.artifact is not None and (name := other_machine(effe.artifact))
+    ]
+    if wrong:
+        raise NotBuilt(wrong)
+
+
 def build_all(paths: Sequence[Path], folder: Path) -> list[Built]:
     """Build every effe at the paths into `folder`; what is built already is copied there.
 
@@ -46,6 +66,7 @@ def build_all(paths: Sequence[Path], folder: Path) -> list[Built]:
         EffeToolError: E150, E410 and what INFO can be refused for.
     """
     effes = find_effes(paths)
+    check_machines(effes)
     for effe in effes:
         _ = effe.conventions
     sources = {effe.project: effe for effe in effes if effe.project is not None}

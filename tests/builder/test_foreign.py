@@ -11,11 +11,13 @@ import pytest
 
 from effetool.artifact import Artifact
 from effetool.builder import Options, Step, build
-from effetool.builder.inspection import inspect
+from effetool.builder.inspection import inspect, other_machine
 from effetool.builder.pythons import find_pythons
 from effetool.builder.replay import replay
 from effetool.builder.target import this_platform
 from effetool.cli.inspect import _wheel
+from effetool.deploy import Effe
+from effetool.up.built import NotBuilt, check_machines
 from tests.served import serve
 
 from .shelf import Shelf, make_effe, make_wheel
@@ -49,6 +51,10 @@ def test_for_one_other_machine(shelf: Shelf, tmp_path: Path, kind: str) -> None:
     platform = f"linux-{OTHER}" + ("-musl" if kind.startswith("musl") else "")
     artifact, said = made(tmp_path, platforms=(platform,))
     assert said == "answers -info" and replay(artifact.path).identical
+    assert other_machine(artifact) == platform
+    with pytest.raises(NotBuilt) as caught:
+        check_machines([Effe(artifact.info, artifact=artifact)])
+    assert caught.value.errors[0][1].message == f"this file is for {platform}, this machine is {this_platform().name}"
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     command = [artifact.path, "-port", "0"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
@@ -68,6 +74,7 @@ def test_for_this_machine_among_others(shelf: Shelf, tmp_path: Path) -> None:
     for machine in (MACHINE, OTHER):
         native(shelf, HERE, f"manylinux_2_17_{machine}")
     artifact, said = made(tmp_path, platforms=(f"linux-{MACHINE}", f"linux-{OTHER}"))
+    assert other_machine(artifact) is None
     assert said == "answers -info"
     shown = [_wheel(one, found) for found in [inspect(artifact.path).distributions] for one in found]
     assert sorted(shown) == sorted(
@@ -87,7 +94,7 @@ def test_for_another_python_that_is_not_on_path(
     monkeypatch.setenv("PATH", PROGRAMS)
     python = f">=3.{others[0]},<=3.{others[-1]}.99,!=3.{HERE}.*" if several else f"3.{others[-1]}"
     artifact, said = made(tmp_path, python=python)
-    assert said == "answers -info"
+    assert said == "answers -info" and other_machine(artifact) is None
     if not several:
         environ = {**os.environ, "PATH": f"{PYTHONS[others[-1]].parent}:{PROGRAMS}", "HOME": str(tmp_path)}
         with serve([artifact.path], tmp_path, tmp_path / "log", env=environ) as server:
