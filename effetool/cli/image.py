@@ -137,6 +137,8 @@ def _deliver(
     from ..image.layout import save, write_archive
 
     document: dict[str, object] = {"tag": tags[0], "digest": made.digest, "size": made.size, "own": made.own}
+    flags, given = _variables(made.artifact)
+    started = f"-p 8080:8080 {flags}{tags[0]}"
     shown = next((one for one in made.built.manifests if one.platform == host_platform()), made.built.manifests[0])
     if output is not None or not (load or push):
         info = made.artifact.info
@@ -147,13 +149,13 @@ def _deliver(
         document["output"] = str(path)
         console.result(str(path))
         if output is None:
-            console.next([(f"podman load -i {shlex.quote(str(path))}", ""), (f"podman run -p 8080:8080 {tags[0]}", "")])
+            console.next([(f"podman load -i {shlex.quote(str(path))}", ""), (f"podman run {started}", given)])
     if load:
         name = find_engine()
         load_into(name, lambda file: write_archive(store, made.built, tags, file, shown=shown, oci=False))
         document["engine"] = name
         console.result(tags[0])
-        console.next([(f"{name} run --rm --read-only -p 8080:8080 {tags[0]}", "")])
+        console.next([(f"{name} run --rm --read-only {started}", given)])
     if push is not None:
         from ..image.push import push_image
 
@@ -163,6 +165,19 @@ def _deliver(
         document |= {"pushed": str(reference), "sent": sent}
         console.result(str(reference))
     return document
+
+
+def _variables(artifact: Artifact) -> tuple[str, str]:
+    """Return the flags without which the effe does not start, and a word on them.
+
+    A secret's value is taken from the environment, so that it stands in no process list.
+    """
+    from ..conventions import conventions
+
+    said = conventions(artifact.info)
+    needed = [f"-e {name}=VALUE " for name, value in said.env.items() if value is None and name not in said.secrets]
+    given = f"with {', '.join(said.secrets)} from the environment" if said.secrets else ""
+    return "".join((*needed, *(f"-e {name} " for name in said.secrets))), given
 
 
 def _by_engine(

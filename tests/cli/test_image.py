@@ -72,6 +72,15 @@ def test_stdout_is_the_file_and_stderr_what_to_type_next(effe_tool: Run, here: P
     assert tags(here / "one-1.0.oci.tar") == ["one:1.0"]
 
 
+def test_what_to_type_next_gives_what_the_effe_needs(effe_tool: Run, here: Path, made: Path) -> None:
+    """It would not start without; a secret's value is not for a command line."""
+    needs = '"env": {"A": "1", "B": None}, "secrets": ["KEY"], "version"'
+    (here / "needs.py").write_text(EFFE.format(name="needs").replace('"version"', needs))
+    done = effe_tool("image", "needs.py", "--base", "base.tar", env=cache_of(made))
+    told = "       podman run -p 8080:8080 -e B=VALUE -e KEY needs:1.0  with KEY from the environment"
+    assert done.stderr.splitlines()[-1] == told
+
+
 def test_the_document_has_what_a_script_needs(effe_tool: Run, here: Path) -> None:
     """--json: tag, digest, sizes and the file, nothing else on stdout and nothing on stderr."""
     done = effe_tool("image", "one-1.0.pex", "--base", "base.tar", "--json", "-t", "team/one:2", "-o", "x.tar")
