@@ -150,7 +150,7 @@ CODES: dict[str, Entry] = {
     "E140": Entry(
         "dependency not found",
         "The resolver found no distribution that fits the requirement, the Python versions and the platform. The last line is its own; "
-        "-v shows all. The index and its credentials come from pip's configuration.",
+        "-v shows all. The index and its credentials come from pip's configuration; an index that refuses them is named in the fix.",
     ),
     "E141": Entry(
         "imported but not declared",

@@ -238,7 +238,7 @@ def _by_resolver(case: _Case, by: str) -> tuple[Answer, list[str]]:
                     fix="run effe-tool build once without --offline",
                     notes=refusal.lines,
                 ) from None
-            raise explain(refusal, case.declaration, target) from None
+            raise explain(refusal, case.declaration, target, case.index) from None
         prefer = tuple(join_pins(answer))
     return answer, notes
 
@@ -324,7 +324,7 @@ def _locate(case: _Case, chosen: Sequence[tuple[Target, Pin]]) -> dict[File, Fil
         try:
             answers = resolve_pins(question, case.index, choose(case.resolver))
         except Unresolved as refusal:
-            raise explain(refusal, case.declaration, target) from None
+            raise explain(refusal, case.declaration, target, case.index) from None
         by_digest = {wheel.sha256: wheel for pin in answers for wheel in pin.wheels}
         found.update({pin.wheels[0]: by_digest.get(pin.wheels[0].sha256, pin.wheels[0]) for pin in pins})
     return found

@@ -102,6 +102,21 @@ class Index:
             request.add_unredirected_header("Authorization", f"Basic {token}")
         return request
 
+    def refusing(self, name: str) -> tuple[str, int] | None:
+        """Ask each index for a project; return the first that refuses, without credentials, and its status.
+
+        uv and pip pass over an index that answers 401 or 403, and say of what is on it that there is no such project.
+        """
+        for url in (self.url, *self.extra):
+            if urlsplit(url).scheme in ("http", "https"):
+                page = f"{url.rstrip('/')}/{name}/"
+                try:
+                    self.opener(page).open(self.request(page), timeout=min(self.timeout, 5.0)).close()
+                except OSError as error:
+                    if getattr(error, "code", None) in (401, 403):
+                        return without_credentials(url), error.code  # type: ignore[attr-defined]
+        return None
+
 
 @cache
 def _opener(

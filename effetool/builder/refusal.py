@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..errors import DependencyError
 from .declaration import Declaration
+from .index import Index
 from .names import near
 from .requirement import normalise
 from .resolver import Unresolved
@@ -23,10 +24,13 @@ _NO_FILE = re.compile(r"to end in a supported file extension|Cannot detect archi
 _WHEELS = re.compile(r"no (usable |compatible )?wheels|no wheels with a matching|building from source is disabled")
 
 
-def explain(refusal: Unresolved, declaration: Declaration, target: Target) -> DependencyError:
+def explain(
+    refusal: Unresolved, declaration: Declaration, target: Target, index: Index | None = None
+) -> DependencyError:
     """Return the error for a refusal: the resolver's last line, the dependency's place, what to type.
 
-    E140, or E143 when wheels for the target are what is missing.
+    E140, or E143 when wheels for the target are what is missing. What `index` names is asked whether it refuses the
+    credentials.
     """
     last = _last(refusal.lines)
     name = _blamed(last, [requirement.name for requirement in declaration.requirements])
@@ -46,8 +50,10 @@ def explain(refusal: Unresolved, declaration: Declaration, target: Target) -> De
         )
     listed = re.search(r"\(from versions: .*?((?:[^,()]+, )?[^,()]+)\)", last)
     shown = last.replace(listed[0], f"(newest: {listed[1].strip()})") if listed and "," in listed[0] else last
+    refused = index.refusing(name or declaration.requirements[0].name) if index and declaration.requirements else None
+    fix = f"{refused[0]} answers {refused[1]}: check its user and password (pip config list)" if refused else None
     return DependencyError(
-        f"{refusal.resolver}: {shown}", code="E140", place=place, fix=_fix(name, last, whole), notes=notes
+        f"{refusal.resolver}: {shown}", code="E140", place=place, fix=fix or _fix(name, last, whole), notes=notes
     )
 
 

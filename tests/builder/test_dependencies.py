@@ -12,7 +12,7 @@ from effetool.builder.dependencies import resolve
 from effetool.builder.target import this_target
 from effetool.errors import DependencyError, UsageError
 
-from .shelf import Shelf, Wishes, make_effe, make_plain, make_sdist, make_wheel
+from .shelf import Shelf, Wishes, make_effe, make_plain, make_sdist, make_wheel, serve_shelf
 
 HERE = "cp{}{}".format(*this_target().python)
 LINUX = "manylinux_2_17"
@@ -123,6 +123,22 @@ def test_a_missing_dependency_is_placed(shelf: Shelf, tmp_path: Path, resolver: 
     assert error.place is not None and (error.place.line, error.place.text) == (4, '#   "reqests",')
     assert error.fix is not None and "did you mean requests?" in error.fix
     assert error.notes
+
+
+@BOTH
+def test_an_index_that_refuses_the_password_is_named(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolver: str
+) -> None:
+    """The resolvers pass over it and say that there is no such distribution. The password is shown nowhere."""
+    (tmp_path / "private").mkdir()
+    make_wheel(tmp_path / "private", "alpha")
+    with serve_shelf(tmp_path / "private", "robot", "right") as private:
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", private.url.replace("//", "//robot:wrong-one@") + "/simple")
+        with pytest.raises(DependencyError) as caught:
+            resolve(make_effe(tmp_path / "effe", "alpha"), Wishes(), resolver=resolver)
+    error = caught.value
+    assert error.code == "E140" and f"{private.url}/simple answers 401: check its user and password" in str(error.fix)
+    assert "wrong-one" not in f"{error.message}{error.fix}{error.notes}"
 
 
 @BOTH
