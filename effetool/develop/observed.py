@@ -177,7 +177,8 @@ class Observed:
         if self._colour:
             status = f"\x1b[{_COLOURS.get(response._status // 100, '0')}m{status}\x1b[0m"
         asked = escape(f"{request.method} {request.target}")
-        line = f"{status} {asked:<36} {seconds * 1000:8.1f} ms  context {context:<3} {response._size} B\n"
+        size = 0 if response._bodyless() else response._size
+        line = f"{status} {asked:<36} {seconds * 1000:8.1f} ms  context {context:<3} {size} B\n"
         try:
             os.write(2, scrub(line).encode("utf-8", "backslashreplace"))
         except OSError:

@@ -271,6 +271,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         if len(self.out):
             return
         self.server.hold(-len(out.obj))  # type: ignore[arg-type]
+        self.account(0)
         self.out = None
         self.state = IDLE
         self._settle()

@@ -68,6 +68,7 @@ class Exchange(Transport):
             except OSError:
                 self.gone = True
                 sent = len(data)
+                response._size = 0
             if sent != len(data):
                 self.out = memoryview(data)[sent:]
         if not keep:  # after the answer: the author's stop() may take long
@@ -173,11 +174,20 @@ class Exchange(Transport):
         log = self.server.log
         if response.error:
             log.error(response.error, request_id=request.id)
-        if self.server.access:
+        if not self.server.access:
+            return
+        size, cut = (0, self.gone) if response._bodyless() else (response._size, self.gone or bool(response.error))
+
+        def write(left: int) -> None:
             log.access(
-                request.method, request.target, response._status, response._size, seconds, self.peer()[0],
-                request_id=request.id, traceparent=request.headers.get("traceparent"),
+                request.method, request.target, response._status, max(0, size - left), seconds, self.peer()[0],
+                cut=cut or left > 0, request_id=request.id, traceparent=request.headers.get("traceparent"),
             )  # fmt: skip
+
+        if self.out is None:
+            write(0)
+        else:  # its reader decides
+            self.owed = write
 
     def _queue(self, request: Request, runner: Runner) -> bool:
         """No context is free: wait for one (`_settle` puts it into the queue, as its last act), or be refused."""

@@ -102,8 +102,12 @@ class Log:
         client: str,
         request_id: str | None = None,
         traceparent: str | None = None,
+        cut: bool = False,
     ) -> None:
-        """Write one answered request: `size` is the bytes of its body, `seconds` from head to answer."""
+        """Write one answered request: `size` is the bytes of its body that were sent, `seconds` from head to answer.
+
+        `cut` says that they are not all of it.
+        """
         fields: dict[str, Any] = {
             "method": method,
             "target": target,
@@ -112,6 +116,8 @@ class Log:
             "ms": round(seconds * 1000, 3),
             "client": client,
         }
+        if cut:
+            fields["cut"] = True
         if request_id:
             fields["request_id"] = request_id
         if traceparent:

@@ -234,12 +234,13 @@ class Response:
             clock = connection.server.clock
             return b"".join((clock.starts.get(status) or clock.start(status), text.encode("latin-1"), body))
         declared = self._declared()
-        bodyless = request.method == "HEAD" or status in _BODYLESS
+        bodyless = self._bodyless()
         length: int | None = size
         if declared is not None and (not bodyless or (body and request.method == "HEAD")) and declared != length:
             connection.closing = True
             self.error = f"Content-Length says {declared}, the body has {length} bytes"
             body = body[:declared]
+            self._size = len(body)
         if declared is not None:
             length = declared
         if status == 204 or (status == 304 and declared is None):
@@ -253,7 +254,11 @@ class Response:
             del self._open
         except AttributeError:
             return False
+        self._size = 0
         return True
+
+    def _bodyless(self) -> bool:
+        return self._request.method == "HEAD" or self._status in _BODYLESS
 
     def _declared(self) -> int | None:
         text = None if self._headers is None else self._headers.get("content-length")
@@ -314,7 +319,7 @@ class Response:
             except AttributeError:
                 raise RuntimeError(OVER) from None
             declared = self._declared()
-            bodyless = request.method == "HEAD" or self._status in _BODYLESS
+            bodyless = self._bodyless()
             if declared is None and request._minor == "0":
                 # RFC 9112 6.1: no chunks for HTTP/1.0; the end of the connection ends the body
                 connection.closing = True
@@ -344,7 +349,6 @@ class Response:
             if head:
                 self._transmit(head)
             return
-        self._size += len(data)
         if self._left is not None:
             if len(data) > self._left:
                 self.error = "the body is longer than its Content-Length"
@@ -352,6 +356,7 @@ class Response:
                 data = data[: self._left]
             self._left -= len(data)
         self._transmit(head + (encode_chunk(data) if self._streams == 2 else data))
+        self._size += len(data)
 
     def _transmit(self, data: bytes) -> None:
         if not (hasattr(self, "_outbox") and self._outbox.take(data)):

@@ -16,6 +16,7 @@ from .poll import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .request import Request
@@ -58,6 +59,7 @@ class Transport:
     _recv: Any
     _send: Any
     _blocking = False
+    owed: Callable[[int], None] | None = None  # logs the answer in `out`, told how many of its octets were not sent
 
     def park(self, state: int, mask: int) -> None:
         """Hand the connection to whoever leads, which may be another thread from this moment on."""
@@ -93,6 +95,7 @@ class Transport:
         if self.out is not None:
             if self.state == FLUSH:
                 server.hold(-len(self.out.obj))  # type: ignore[arg-type]
+            self.account(len(self.out))
             self.out = None
         if self.watched and server.explicit:
             self.unwatch()
@@ -103,6 +106,12 @@ class Transport:
             pass
         if server.draining:
             server.wake()
+
+    def account(self, left: int) -> None:
+        """Log the answer that waited for its reader, if it is to be logged."""
+        if self.owed is not None:
+            owed, self.owed = self.owed, None
+            owed(left)
 
     def abort(self) -> None:
         """End the connection with a reset: the client must not take what it has for a complete answer."""

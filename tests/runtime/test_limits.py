@@ -4,6 +4,7 @@ The limits of bodies, contexts, the queue, runs and stalled requests are in test
 """
 
 import socket
+import struct
 import threading
 
 import pytest
@@ -138,3 +139,76 @@ def test_a_request_that_waits_too_long_for_a_context_is_503(serve):
             second.sendall(head())
             answer = second.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in answer
+
+
+ANSWERS = """
+INFO = {"name": "answers", "version": "1.0"}
+def run(context, error, response, request):
+    kind = request.path
+    if kind == "/none":
+        response.status = 204
+    elif kind == "/same":
+        response.status = 304
+    elif kind == "/long":
+        response.headers["Content-Length"] = "3"
+    elif kind == "/short":
+        response.headers["Content-Length"] = "9"
+    elif kind in ("/crash", "/long-stream", "/short-stream"):
+        if kind != "/crash":
+            response.headers["Content-Length"] = "7" if kind == "/long-stream" else "99"
+        response.write("begun")
+        response.flush()
+        if kind == "/crash":
+            raise RuntimeError("too late")
+    elif kind == "/large":
+        response.write(b"x" * 30_000_000)
+        return
+    elif kind == "/read":
+        request.body.read()
+    response.write("hello")
+"""
+
+
+def test_the_access_log_says_what_was_sent(serve):
+    """The bytes of the body, none where there is no body, and that an answer was cut."""
+    running = serve(ANSWERS, "-access-log", "-write-timeout", "300ms")
+
+    def logged(data, read=True):
+        count = sum(record["message"] == "request" for record in running.records)
+        with running.connect() as client:
+            client.sendall(data)
+            if read:
+                client.shutdown(socket.SHUT_WR)
+                try:
+                    while client.recv(1 << 20):
+                        pass
+                except ConnectionResetError:
+                    pass
+            else:
+                running.record("request", count + 1)
+        record = running.record("request", count + 1)
+        return record["size"], record.get("cut", False)
+
+    assert logged(head("/")) == (5, False)
+    assert logged(head("/").replace(b"GET", b"HEAD")) == (0, False)
+    assert logged(head("/short").replace(b"GET", b"HEAD")) == (0, False)
+    assert logged(head("/none")) == logged(head("/same")) == (0, False)
+    assert logged(head("/long")) == (3, True)
+    assert logged(head("/short")) == (5, True)
+    assert logged(head("/crash")) == (5, True)
+    assert logged(head("/long-stream")) == (7, True)
+    assert logged(head("/short-stream")) == (10, True)
+    assert logged(head("/large")) == (30_000_000, False)
+    size, cut = logged(head("/large"), read=False)
+    assert 0 < size < 30_000_000 and cut
+
+
+def test_a_client_that_goes_away_in_its_body_is_logged(serve):
+    """Its request was not answered: no byte, and cut."""
+    running = serve(ANSWERS, "-access-log")
+    with running.connect() as client:
+        client.sendall(head("/read", ["Content-Length: 1000000", "Expect: 100-continue"]))
+        assert client.recv(100).startswith(b"HTTP/1.1 100")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    record = running.record("request")
+    assert (record["size"], record["cut"]) == (0, True)
