@@ -1,5 +1,6 @@
 """What an author's code may do wrong without taking the server, or another client's answer, with it."""
 
+import gc
 import http.client
 import os
 import re
@@ -459,3 +460,20 @@ def test_a_fork_neither_answers_nor_keeps_what_is_the_servers(serve, flags):
                 running.connect()
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("own", "threshold"), [("", gc.get_threshold()), ("gc.set_threshold(5, 6, 7)", (5, 6, 7))])
+def test_the_collector_leaves_out_what_an_import_made(serve, own, threshold):
+    """And while it serves it is as Python has it, or as the author does."""
+    running = serve(f"""
+import gc
+usual = gc.get_threshold()
+{own}
+cycles = [[] for _ in range(3000)]
+for cycle in cycles: cycle.append(cycle)
+INFO = {{"name": "collected", "version": "1.0"}}
+def run(context, error, response, request):
+    response.json([gc.get_threshold(), gc.isenabled(), usual[0] > 700, gc.get_freeze_count() > 3000])
+""")
+    _, answer = running.get("/")
+    assert answer == f"[[{','.join(map(str, threshold))}],true,true,true]"
