@@ -80,6 +80,9 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         except OSError:
             self.close()
             return
+        except HTTPError as error:  # plain HTTP, where TLS is spoken
+            self.refuse(error, runner)
+            return
         if not data:
             self._ended(runner)
             return

@@ -13,6 +13,8 @@ import socket
 import ssl
 import struct
 
+from .errors import HTTPError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -72,18 +74,21 @@ def _no_password() -> str:
 class Channel:
     """What of a socket the server uses, over TLS. It belongs to one thread at a time, as the connection does."""
 
-    __slots__ = ("_context", "_ready", "_receive_timeout", "_send_timeout", "_sock", "fileno")
+    __slots__ = ("_context", "_plain", "_ready", "_receive_timeout", "_send_timeout", "_sock", "fileno")
 
     def __init__(self, sock: Any, context: ssl.SSLContext) -> None:
-        self._sock, self._context, self._ready = sock, context, False
+        self._sock, self._context, self._ready, self._plain = sock, context, False, False
         self.fileno = sock.fileno
         self._receive_timeout = self._send_timeout = 0.0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what came; b"" at the end. BlockingIOError when there is nothing, at once with MSG_DONTWAIT."""
+        """Return what came; b"" at the end. BlockingIOError when there is nothing, at once with MSG_DONTWAIT.
+
+        HTTPError when the client begins without TLS: what is sent from then on, the answer to that, is plain too.
+        """
         while True:
             try:
-                if not self._ready:
+                if not self._ready and not self._plain:
                     self._handshake()
                 return self._sock.recv(size)  # type: ignore[no-any-return]
             except _WANT as want:
@@ -107,9 +112,13 @@ class Channel:
 
     def _handshake(self) -> None:
         if not isinstance(self._sock, ssl.SSLSocket):
+            # A handshake's first octet is 22, a method's a letter.
+            self._plain = self._sock.recv(1, socket.MSG_PEEK | _DONTWAIT).isalpha()
             plain = socket.socket(fileno=self._sock.detach())
             plain.setblocking(False)
             self._sock = plain  # should wrapping fail, it is still closed
+            if self._plain:
+                raise HTTPError(400, "this port speaks TLS: use https://")
             self._sock = self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         self._sock.do_handshake()
         self._ready = True

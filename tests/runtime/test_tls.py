@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 
@@ -117,13 +118,27 @@ def test_a_handshake_has_a_time_limit(serve, pair):
         assert connection.recv(100) == b""
 
 
-def test_what_is_no_tls_is_closed(running, pair):
-    """Plain HTTP to the TLS port runs nothing, and the next client is served."""
+def test_plain_http_is_told_to_use_https(running, pair):
+    """The whole answer can be read, however much is sent; it runs nothing, and the next client is served."""
+    for sent in (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"P", b"POST / HTTP/1.1\r\n" + 1_000_000 * b"x"):
+        with running.connect() as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            with connection.makefile("rb") as file:
+                head, _, body = file.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b"\r\nConnection: close" in head
+        assert body == b"this port speaks TLS: use https://\n"
+    with client(running, pair[0]) as connection:
+        assert ask(connection) == b"0"
+
+
+def test_what_is_neither_is_closed(running, pair):
+    """Without an answer; the next client is served."""
     with running.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.sendall(b"\0\1\2\3" * 10)
         with connection.makefile("rb") as file:
             try:
-                assert b"HTTP/1.1 200" not in file.read()
+                assert b"HTTP" not in file.read()
             except ConnectionResetError:
                 pass
     with client(running, pair[0]) as connection:
