@@ -99,6 +99,11 @@ def _text(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    # As -admin and a URL have it.
+    return _text(text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text)
+
+
 def _address(text: str) -> str:
     host, colon, port = text.rpartition(":")
     try:
@@ -131,7 +136,7 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
     ("Where it listens",),
     ("port", _port, "N", "8080", "listen on this TCP port; 0 takes a free one and says which",
      "The original effe's. $PORT counts too (Knative, Cloud Run, Heroku set it), after $EFFE_PORT."),
-    ("host", _text, "ADDRESS", None, "listen on this address or name only",
+    ("host", _host, "ADDRESS", None, "listen on this address or name only",
      "Every address, IPv4 and IPv6: in a container nothing else can be reached from outside."),
     ("unix", _text, "PATH", None, "listen on a Unix socket instead of a port",
      "Off: most callers speak TCP."),
@@ -258,14 +263,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True)
     settings = Settings()
     rows = {row[0]: row for row in FLAGS if len(row) > 1}
     actions = [name for name, _ in ACTIONS]
-    for name, row in rows.items():
-        names = ("EFFE_PORT", "PORT") if name == "port" else (variable(name),)
-        for source in names:
-            if environ.get(source):
-                _set(settings, row, environ[source], f"${source}={environ[source]}", f"{source}=")
-                break
     rest = list(argv)
-    seen = set()
+    seen: set[str] = set()
     while rest:
         argument = rest.pop(0)
         if argument == "--" or argument[:1] != "-" or argument == "-":
@@ -298,6 +297,14 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True)
             value = rest.pop(0)
         _set(settings, row, value, f"-{name}={value}" if equals else f"-{name} {value}", f"-{name} ")
         seen.add(name)
+    for name, row in rows.items():
+        if name in seen:
+            continue  # it beats its variable, whatever that holds
+        names = ("EFFE_PORT", "PORT") if name == "port" else (variable(name),)
+        for source in names:
+            if environ.get(source):
+                _set(settings, row, environ[source], f"${source}={environ[source]}", f"{source}=")
+                break
     if settings.key and not settings.cert:
         raise FlagError("-key needs its certificate: add -cert FILE")
     if "unix" in seen and "port" in seen:

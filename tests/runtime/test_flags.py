@@ -62,6 +62,22 @@ def test_a_boolean_needs_no_value_and_takes_one_after_an_equals_sign():
         parse(["-access-log=maybe"], {})
 
 
+def test_the_variable_that_a_flag_beats_is_not_looked_at():
+    """Whatever it holds: the flag is the fix."""
+    environ = {"EFFE_PORT": "x", "EFFE_ACCESS_LOG": "maybe"}
+    settings = parse(["-port", "9", "-access-log"], environ)
+    assert (settings.port, settings.access_log) == (9, True)
+    with pytest.raises(FlagError, match=r"^\$EFFE_PORT=x: "):
+        parse(["-access-log"], environ)
+
+
+def test_an_ipv6_host_may_be_in_brackets():
+    """As it is in -admin and in a URL."""
+    assert parse(["-host", "[::1]"], {}).host == parse([], {"EFFE_HOST": "::1"}).host == "::1"
+    with pytest.raises(FlagError, match="-host "):
+        parse(["-host", "[]"], {})
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
