@@ -35,7 +35,10 @@ def import_file(name: str, path: str) -> ModuleType:
     if not path.endswith(".py"):
         raise LogicError(f"{path} is no Python module: its name must end in .py")
     path = os.path.abspath(path)
-    _import_from(os.path.dirname(path))
+    directory = os.path.dirname(path)
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    import_as_it_is(directory)
     spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, path))
     if spec is None or spec.loader is None:
         raise LogicError(f"{path} is no Python module")
@@ -49,9 +52,8 @@ def import_file(name: str, path: str) -> ModuleType:
     return module
 
 
-def _import_from(directory: str) -> None:
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
+def import_as_it_is(directory: str) -> None:
+    """From now on import what lies below `directory` as its files are, whatever a .pyc says."""
     below = os.path.join(directory, "")
 
     def finder(path: str) -> FileFinder:

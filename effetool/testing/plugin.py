@@ -24,6 +24,7 @@ __all__ = ["effe", "find_logic"]
 
 # What each effe's module held when its tests were collected: so a test against a built file sees what was patched.
 originals: dict[str, dict[str, Any]] = {}
+_fresh: set[str] = set()
 
 
 @cache
@@ -78,6 +79,11 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
     root = str(logic.parent)
     if sys.path[:1] != [root]:
         sys.path.insert(0, root)
+    if root not in _fresh:
+        from ..runtime.checkout import import_as_it_is
+
+        import_as_it_is(root)
+        _fresh.add(root)
     known = sys.modules.get(logic.stem)
     if known is not None and os.path.abspath(getattr(known, "__file__", None) or "") != str(logic.absolute()):
         del sys.modules[logic.stem]  # the effe of another test

@@ -26,8 +26,7 @@ def test_the_source_passes_and_fails(hello, effe_tool):
     assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr
     done = effe_tool("test", "hello", "-q", "--", "-k", "says")
     assert done.returncode == 0 and "1 passed, 1 deselected" in done.stdout
-    # Longer: Python takes a .pyc for current when size and second of its source are the same.
-    (hello / "logic.py").write_text(LOGIC.replace('"hello"\n', '"hello!"\n'))
+    (hello / "logic.py").write_text(LOGIC.replace('"hello"\n', '"hallo"\n'))
     done = effe_tool("test", cwd=hello)
     assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout
 

@@ -38,7 +38,7 @@ def run_pytest():
     """Run pytest as an author does, and return what it said."""
 
     def run(cwd, *arguments):
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "EFFE_"))}
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON", "EFFE_"))}
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", *arguments]
         return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=100, check=False)
 
@@ -52,6 +52,18 @@ def effe_directory(tmp_path):
     (root / "logic.py").write_text(LOGIC)
     (root / "tests" / "test_logic.py").write_text(TEST)
     return root
+
+
+def test_what_was_saved_last_is_tested(effe_directory, run_pytest):
+    """Python takes a .pyc for current when the size and the second of its source are the same."""
+    logic = effe_directory / "logic.py"
+    first = run_pytest(effe_directory)
+    assert first.returncode == 0, first.stdout
+    saved = logic.stat()
+    logic.write_text(LOGIC.replace('"hello"\n', '"hallo"\n'))
+    os.utime(logic, (saved.st_atime, saved.st_mtime))
+    done = run_pytest(effe_directory)
+    assert done.returncode == 1 and "hallo" in done.stdout
 
 
 @pytest.mark.parametrize("where", [".", ".."])
