@@ -183,11 +183,12 @@ class Workers:
         if not self.announced and not began:  # one that began to answer did start, though others have still to
             self.code = 1
             self.stop("a worker does not start")
-        elif old is not None:
+            return
+        if old is not None:
             self.roll.clear()
             self.log.error("not reloaded: the new file does not start; the old workers go on", file=self.command[0])
             service.notify(self.notify, "READY=1")
-        elif not any(worker.number == number and worker.state != "leaving" for worker in self.alive.values()):
+        if not any(worker.number == number and worker.state != "leaving" for worker in self.alive.values()):
             pause = self.pauses[number]
             self.pauses[number] = min(_LONGEST, 2 * pause or _PAUSE)
             self.due[number] = time.monotonic() + pause
@@ -236,6 +237,8 @@ class Workers:
 
     def ready(self, worker: Worker) -> None:
         """Let a worker that answers take its place."""
+        if worker.state == "leaving":  # its successor was sooner
+            return
         old, worker.old = worker.old, None
         worker.state, worker.wrong = "ready", None
         if self.stopping:
@@ -245,7 +248,8 @@ class Workers:
             old.send(signal.SIGTERM)
         self.tell(f"leave {worker.number}")
         if self.roll:
-            self.exchange()
+            if not any(each.old for each in self.alive.values()):
+                self.exchange()
         elif old is not None:
             self.reloading = True
             self.reloaded()

@@ -289,3 +289,77 @@ def test_a_busy_port_is_told_though_workers_share_theirs(serve):
     second = serve(EFFE, "-workers", "2", "-port", str(running.port), ready=False)
     assert second.end() == 1
     assert "is taken by" in second.record("is taken")["message"]
+
+
+HELD = EFFE.replace(
+    "def init():",
+    """def init():
+    held = os.path.exists("hold")
+    try:
+        return begin()
+    finally:
+        while held and not os.path.exists(f"go-{os.getpid()}"):
+            if os.path.exists(f"fail-{os.getpid()}"):
+                os._exit(1)
+            time.sleep(0.005)
+def begin():""",
+)
+
+
+def begun(tmp_path, count):
+    """Wait for the count-th worker that there ever was; return its pid."""
+    path = tmp_path / "inits"
+    until(lambda: path.read_text().count("\n") >= count)
+    return int(path.read_text().split()[count - 1])
+
+
+def test_a_worker_that_is_ready_just_after_its_successor_still_leaves(serve, tmp_path):
+    """Its word comes when it has been dismissed: it ends without an alarm, and the reload is told to be done."""
+    running = serve(HELD, "-workers", "1")
+    (tmp_path / "hold").touch()
+    os.kill(begun(tmp_path, 1), signal.SIGKILL)
+    late = begun(tmp_path, 2)
+    running.signal(signal.SIGHUP)
+    new = begun(tmp_path, 3)
+    running.signal(signal.SIGSTOP)  # the parent hears both at once, in this order
+    for pid in (new, late):
+        (tmp_path / f"go-{pid}").touch()
+        until(lambda pid=pid: running.get()[1] == f"1 {pid}")
+    running.signal(signal.SIGCONT)
+    running.record("reloaded")
+    assert children(running) == [new]
+    assert running.stop() == 0
+    assert [record["message"] for record in running.records].count("a worker died") == 1
+
+
+def test_a_reload_goes_on_when_the_new_worker_is_ready_not_when_another_is(serve, tmp_path):
+    """One at a time: a file that does not start is tried in one place only."""
+    running = serve(HELD, "-workers", "2")
+    (tmp_path / "hold").touch()
+    first = children(running)[0]
+    os.kill(first, signal.SIGKILL)
+    late = begun(tmp_path, 3)
+    running.signal(signal.SIGHUP)
+    new = begun(tmp_path, 4)
+    (tmp_path / f"go-{late}").touch()
+    until(lambda: running.get()[1] == f"1 {late}")
+    (tmp_path / f"fail-{new}").touch()
+    running.record("not reloaded")
+    until(lambda: new not in children(running))
+    assert len(children(running)) == 2
+
+
+def test_a_worker_that_dies_while_its_successor_fails_is_replaced(serve, tmp_path):
+    """The old one does not go on, so another has to."""
+    running = serve(HELD, "-workers", "1")
+    (tmp_path / "hold").touch()
+    running.signal(signal.SIGHUP)
+    new = begun(tmp_path, 2)
+    os.kill(begun(tmp_path, 1), signal.SIGKILL)
+    running.record("a worker died")
+    (tmp_path / f"fail-{new}").touch()
+    running.record("not reloaded")
+    last = begun(tmp_path, 3)
+    (tmp_path / f"go-{last}").touch()
+    until(lambda: children(running) == [last])
+    assert running.get()[1] == f"1 {last}"
