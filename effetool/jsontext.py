@@ -87,9 +87,11 @@ def _fault(text: str, error: json.JSONDecodeError) -> JsonFault:
         until = "to `*/`" if mark == "/*" else "to the end of the line"
         position = len(text) - len(rest)
         return JsonFault(message, f"JSON has no comments: delete from {mark} {until}", position)
-    if before.endswith(",") and rest.startswith(("}", "]")):
-        return JsonFault(message, "JSON has no trailing comma: delete the last `,`", len(before) - 1)
     position = error.pos
+    if text[position : position + 1] == ",":  # Python 3.13 names the comma, those before it what follows
+        before, rest = text[: position + 1], text[position + 1 :].lstrip()
+    if before.endswith(",") and rest.startswith(("}", "]")):
+        return JsonFault("no value after a comma", "JSON has no trailing comma: delete the last `,`", len(before) - 1)
     if rest.startswith("'"):
         return JsonFault(message, "JSON strings take double quotes: write \" for '", position)
     if "control character" in message:

@@ -85,7 +85,7 @@ def _blamed(text: str, names: Iterable[str]) -> str | None:
 
 
 def _fix(name: str | None, last: str, whole: str) -> str:
-    if _NO_FILE.search(whole):
+    if _NO_FILE.search(" ".join(whole.split())):  # uv breaks its lines
         return "let the URL end in a wheel or a source archive: x @ file:///…/x-1.0-py3-none-any.whl"
     if _MISSING.search(last):
         meant = near(name) if name else None

@@ -40,11 +40,12 @@ class Response:
     """
 
     __slots__ = (
-        "_first", "_headers", "_kind", "_left", "_open", "_outbox", "_parts", "_request", "_size", "_status",
+        "_closed", "_first", "_headers", "_kind", "_left", "_open", "_outbox", "_parts", "_request", "_size", "_status",
         "_streams", "_turn", "_usual", "error",
     )  # fmt: skip
 
     _request: Request
+    _closed: bool  # unset until then
     _usual: bool  # a 200 without fields of its own, not begun
     _status: int
     _kind: str | None
@@ -146,6 +147,10 @@ class Response:
             raise RuntimeError(OVER)
         return self._outbox.drained() if hasattr(self, "_outbox") else None
 
+    def close(self) -> None:
+        """Say so from now on, and end nothing: the server does that, and wrappers of `io` close what they wrap."""
+        self._closed = True
+
     def writable(self) -> bool:
         """Say that this file can be written."""
         return True
@@ -160,8 +165,8 @@ class Response:
 
     @property
     def closed(self) -> bool:
-        """Never: the server ends the response."""
-        return False
+        """Whether `close` was called."""
+        return getattr(self, "_closed", False)
 
     def __repr__(self) -> str:
         return f"<Response {self._status}>"

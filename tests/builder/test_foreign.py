@@ -55,7 +55,7 @@ def test_for_one_other_machine(shelf: Shelf, tmp_path: Path, kind: str) -> None:
     with pytest.raises(NotBuilt) as caught:
         check_machines([Effe(artifact.info, artifact=artifact)])
     assert caught.value.errors[0][1].message == f"this file is for {platform}, this machine is {this_platform().name}"
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    environ = {"PATH": f"{Path(sys.executable).parent}:{PROGRAMS}", "HOME": str(tmp_path)}
     command = [artifact.path, "-port", "0"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")

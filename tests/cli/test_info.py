@@ -26,7 +26,7 @@ error[E112]: INFO is not JSON: expecting property name enclosed in double quotes
     "trailing comma": (
         'INFO = \'{"name": "mail", "version": "1.0",}\'\n',
         """\
-error[E112]: INFO is not JSON: expecting property name enclosed in double quotes
+error[E112]: INFO is not JSON: no value after a comma
  --> effe.py:1:42
   |
 1 | INFO = '{"name": "mail", "version": "1.0",}'

@@ -61,6 +61,17 @@ def test_it_is_a_file(written, write, kind, body):
     assert fields["content-length"] == [str(len(body))]
 
 
+def test_closing_it_ends_nothing(written):
+    """As `with` does with what wraps it."""
+
+    def write(response):
+        with io.TextIOWrapper(io.BufferedWriter(response)) as file:
+            file.write("a")
+        response.write(f"b{response.closed}".encode())
+
+    assert written(write)[2] == b"abTrue"
+
+
 @pytest.mark.parametrize("data", [None, 1, [b"x"], object()])
 def test_what_is_neither_text_nor_bytes_raises(written, data):
     """str(x) of it would be a silent mistake."""
