@@ -205,7 +205,10 @@ def boot(section: bytes) -> None:
     # Set where an executable holds this file and an interpreter: it is what was called, and is called again.
     launcher = globals().get("launcher")
     sys.argv[:2] = [launcher or called]
-    path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
+    try:
+        path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
+    except OSError as error:
+        raise SystemExit(f"{called}: the working directory: {error.strerror}; start it by its full path") from None
     if sys.path[:1] == [""]:  # -c puts the working directory first when Python is not isolated
         del sys.path[0]
     compiled = section[:4] == sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
@@ -216,8 +219,7 @@ def boot(section: bytes) -> None:
         facts = marshal.loads(section[start + 4 : start + 4 + size])
         code = memoryview(section)[start + 4 + size :]
     if not compiled or os.environ.get("EFFE_UNPACK"):
-        told = zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json")
-        facts |= __import__("json").loads(told)
+        facts |= __import__("json").loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
     version = list(sys.version_info[:3])
     fits = any(list(low) <= version < list(high) for low, high in facts["versions"])
     if sys.implementation.name != "cpython" or not fits:
@@ -232,8 +234,7 @@ def boot(section: bytes) -> None:
         builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     # Python's own does not ask a module's loader for the source lines.
     sys.excepthook = lambda *told: __import__("traceback").print_exception(*told)
-    wheels = facts["wheels"]
-    lock = _thread.RLock()
+    wheels, lock = facts["wheels"], _thread.RLock()
 
     def unpacked() -> Any:
         with lock:
@@ -297,8 +298,7 @@ def _end(text: str) -> None:
 
 
 def _places() -> Any:
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    home = os.environ.get("HOME", "")
+    cache, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
     if cache.startswith("/"):
         yield cache + "/effe"
     elif home.startswith("/"):

@@ -287,6 +287,23 @@ def test_sixteen_at_once(plain: Artifact, built: dict[str, Artifact], tmp_path: 
         assert not (tmp_path / "cache").exists()
 
 
+def test_from_a_folder_that_is_gone_a_relative_path_is_one_line(plain: Artifact, tmp_path: Path) -> None:
+    """`..` leads out of it, though it has no path any more; the full path starts as ever."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    shutil.copy(plain.path, tmp_path / "probe.pex")
+    script = 'rmdir ../gone; "$0" -version'
+    for called in ("../probe.pex", str(tmp_path / "probe.pex")):
+        gone.mkdir(exist_ok=True)
+        done = subprocess.run(["sh", "-c", script, called], cwd=gone, capture_output=True, text=True, timeout=TIMEOUT)
+        if called[0] == "/":
+            assert done.returncode == 0, done.stderr
+        else:
+            said = [line for line in done.stderr.splitlines() if not line.startswith("sh: ")]  # what the shell says
+            assert (done.returncode, done.stdout, len(said)) == (1, "", 1), done.stderr
+            assert said[0].startswith("../probe.pex: the working directory: ") and "its full path" in said[0]
+
+
 @pytest.mark.slow
 def test_where_no_python_fits_it_says_which_would(folder: Path, tmp_path: Path) -> None:
     """A Python of another version is there: pex's own boot names what is needed and what was found."""
