@@ -291,7 +291,7 @@ def test_a_busy_port_is_told_though_workers_share_theirs(serve):
     assert "is taken by" in second.record("is taken")["message"]
 
 
-HELD = EFFE.replace(
+SLOW_START = EFFE.replace(
     "def init():",
     """def init():
     held = os.path.exists("hold")
@@ -315,7 +315,7 @@ def begun(tmp_path, count):
 
 def test_a_worker_that_is_ready_just_after_its_successor_still_leaves(serve, tmp_path):
     """Its word comes when it has been dismissed: it ends without an alarm, and the reload is told to be done."""
-    running = serve(HELD, "-workers", "1")
+    running = serve(SLOW_START, "-workers", "1")
     (tmp_path / "hold").touch()
     os.kill(begun(tmp_path, 1), signal.SIGKILL)
     late = begun(tmp_path, 2)
@@ -334,7 +334,7 @@ def test_a_worker_that_is_ready_just_after_its_successor_still_leaves(serve, tmp
 
 def test_a_reload_goes_on_when_the_new_worker_is_ready_not_when_another_is(serve, tmp_path):
     """One at a time: a file that does not start is tried in one place only."""
-    running = serve(HELD, "-workers", "2")
+    running = serve(SLOW_START, "-workers", "2")
     (tmp_path / "hold").touch()
     first = children(running)[0]
     os.kill(first, signal.SIGKILL)
@@ -351,7 +351,7 @@ def test_a_reload_goes_on_when_the_new_worker_is_ready_not_when_another_is(serve
 
 def test_a_worker_that_dies_while_its_successor_fails_is_replaced(serve, tmp_path):
     """The old one does not go on, so another has to."""
-    running = serve(HELD, "-workers", "1")
+    running = serve(SLOW_START, "-workers", "1")
     (tmp_path / "hold").touch()
     running.signal(signal.SIGHUP)
     new = begun(tmp_path, 2)
