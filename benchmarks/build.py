@@ -39,7 +39,7 @@ CASES = {
 }
 ADDED = "rich"
 WORDS = {"hello": "Hello, without dependencies", "dependencies": "With requests and pydantic"}
-TOOL = [sys.executable, "-m", "effetool", "build", "-q"]
+TOOL = [Path(sys.executable).with_name("effe-tool"), "build", "-q"]
 Timed = Callable[[], tuple[float, float]]
 
 

@@ -129,6 +129,15 @@ def test_limits_have_their_statuses():
     assert head(b"GET / HTTP/1.1\r\nX: " + b"v" * 2000) is None
 
 
+def test_two_lengths_are_two_wherever_host_stands():
+    """RFC 9112 6.3."""
+    for first, second in ((b"1", b"2"), (b"1", b"1")):
+        with pytest.raises(HTTPError) as caught:
+            head(b"POST / HTTP/1.1\r\nContent-Length: %b\r\nHost: h\r\nContent-Length: %b\r\n\r\na" % (first, second))
+        assert caught.value.status == 400
+    assert head(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nHost: h\r\n\r\na").length == 1
+
+
 @pytest.mark.parametrize(
     ("line", "status"),
     [(b"GET http://h/a HTTP/1.1", None), (b"GET http://h HTTP/1.1", None), (b"OPTIONS * HTTP/1.1", None),
