@@ -53,13 +53,15 @@ def invoke(
         elif data is not None or header:
             raise UsageError("-d and -H do not go with a .http file", code="E001", fix="write them into the file")
         worst = 0
-        with _target(path, url, env_file, console, len(saved)) as reached:
-            for one in saved:
-                answer = reached.send(one)
-                worst = max(worst, answer.status)
-                _print(console, answer, include)
-        for error in reached.faults:
-            if not console.json:
+        reached: Target | None = None
+        try:
+            with _target(path, url, env_file, console, len(saved)) as reached:
+                for one in saved:
+                    answer = reached.send(one)
+                    worst = max(worst, answer.status)
+                    _print(console, answer, include)
+        finally:  # where an answer was cut, they say why
+            for error in reached.faults if reached is not None and not console.json else ():
                 console.error(error)
         if fail and worst >= 400:
             raise typer.Exit(1)
@@ -123,7 +125,7 @@ def _request(method: str | None, target: str, data: str | None, header: list[str
     fields = []
     for line in header:
         name, colon, value = line.partition(":")
-        if not colon or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name):
+        if not colon or re.search("[\r\n]", line) or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name):
             raise UsageError(f"no header field: {line!r}", code="E001", fix="-H 'Name: value'")
         fields.append((name, value.strip()))
     body, kind = _body(data)

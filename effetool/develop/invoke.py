@@ -132,11 +132,13 @@ def source(project: Project, python: str, environ: Mapping[str, str], requests: 
     try:
         loaded = _loaded(process)
         target = Target(lambda: next(ours), "localhost", loaded["phases"])
-        yield target
-        process.drain()
-        for event in _rest(process):
-            if event["event"] == "fault":
-                target.faults.append(error_of(event["fault"]))
+        try:
+            yield target
+        finally:
+            process.drain()
+            for event in _rest(process):
+                if event["event"] == "fault":
+                    target.faults.append(error_of(event["fault"]))
     finally:
         for mine, _ in pairs:
             mine.close()
@@ -186,8 +188,8 @@ def built(pex: Path) -> Iterator[Target]:
     target = Target(started.connect, "localhost", {"exec": time.perf_counter() - began})
     try:
         yield target
-        target.faults += [ServeError(str(error), code="E308") for error in started.errors]
     finally:
+        target.faults += [ServeError(str(error), code="E308") for error in started.errors]
         started.leave()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import linecache
 import os
 import threading
 from time import monotonic, sleep
@@ -13,7 +14,7 @@ from ..runtime.errors import Disconnected, HTTPError
 from ..runtime.log import Log, escape
 from ..runtime.needs import scrub
 from ..runtime.response import respond
-from .fault import fault_of
+from .fault import Fault, fault_of
 from .page import EVENTS, SAVE, write_fault
 
 TYPE_CHECKING = False
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ..runtime.logic import Effe
     from ..runtime.request import Request
     from ..runtime.server import Server
-    from .fault import Fault
     from .record import Recorder
 
 __all__ = ["Observed", "Records", "fault_run"]
@@ -69,6 +69,7 @@ class Observed:
         """Put ourselves in front of start, run and stop."""
         self._start, self._run, self._stop = effe.start, effe.run, effe.stop
         self._numbered = getattr(effe.module, "start", None) is not None
+        self._author = getattr(effe.module, "run", None)
         effe.start, effe.run, effe.stop = self.start, self.run, self.stop
         return effe
 
@@ -147,20 +148,28 @@ class Observed:
     def listen(self) -> None:
         """Hear of failed runs and of answers, in this process's every connection."""
         original = Connection._failed
+        finish = Connection._unusual
 
-        def failed(connection: Any, error: BaseException, request: Any, response: Any, keep: bool) -> Any:
-            begun = response._streams is not None
-            if begun or isinstance(error, (HTTPError, Disconnected)):
-                if begun and not isinstance(error, (HTTPError, Disconnected)):
-                    self._tell("fault", fault=fault_of(error, "E308").as_dict())
-                return original(connection, error, request, response, keep)
-            fault = fault_of(error, "E308")
+        def refuse(connection: Any, fault: Fault, request: Any) -> Any:
             self._tell("fault", fault=fault.as_dict())
-            response._finish()
             answer = respond(request)
             write_fault(fault, answer, request)
             connection._settle_body(request)
             return answer._whole(), answer, False
+
+        def unusual(connection: Any, result: Any, request: Any, response: Any, keep: bool) -> Any:
+            if result is None or isinstance(result, BaseException) or response._streams is not None:
+                return finish(connection, result, request, response, keep)
+            if hasattr(result, "send"):
+                result.close()  # a coroutine or generator that nobody will run
+            response._finish()
+            return refuse(connection, self._returned(result), request)
+
+        def failed(connection: Any, error: BaseException, request: Any, response: Any, keep: bool) -> Any:
+            if response._streams is not None or isinstance(error, (HTTPError, Disconnected)):
+                return original(connection, error, request, response, keep)
+            response._finish()
+            return refuse(connection, fault_of(error, "E308"), request)
 
         def report(connection: Any, request: Any, response: Any, seconds: float) -> None:
             context = self._of_request.pop(id(request), "-")
@@ -170,7 +179,20 @@ class Observed:
                 self._write(request, response, seconds, context)
 
         Connection._failed = failed  # type: ignore[assignment,method-assign]
+        Connection._unusual = unusual  # type: ignore[assignment,method-assign]
         Connection._report = report  # type: ignore[assignment,method-assign]
+
+    def _returned(self, result: Any) -> Fault:
+        """Make a fault of what `run` returned and should have written; nobody knows which `return` it was."""
+        kind = type(result).__name__
+        code = getattr(self._author, "__code__", None)
+        file, line = (code.co_filename, code.co_firstlineno) if code is not None else (None, None)
+        text = linecache.getline(file, line).rstrip("\n") if file and line else ""
+        write = "response.write(…)" if isinstance(result, (str, bytes)) else "response.json(…)"
+        return Fault(
+            "E308", f"TypeError: run() returned {kind}; write the body to `response` instead",
+            file, line, 1 if text else None, text or None, f"{write} instead of return …",
+        )  # fmt: skip
 
     def _write(self, request: Any, response: Any, seconds: float, context: str) -> None:
         status = str(response._status)

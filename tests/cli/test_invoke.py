@@ -14,6 +14,10 @@ print("printed by the effe")
 def run(context, error, response, request):
     if request.path == "/bad":
         raise ValueError("no")
+    if request.path == "/late":
+        response.write("begun")
+        response.flush()
+        raise ValueError("too late")
     if request.path == "/404":
         response.status = 404
     response.headers["X-Type"] = request.headers.get("content-type", "none")
@@ -72,6 +76,18 @@ def test_a_run_that_raises_is_drawn(echo, effe_tool):
     assert "error[E308]: ValueError: no" in done.stderr
     assert "--> logic.py:6:" in done.stderr
     assert json.loads(done.stdout)["error"]["code"] == "E308"
+
+
+def test_an_answer_that_is_cut_says_why(echo, effe_tool):
+    """A run that raises behind its first byte: the author's line, once, from a source; the error from a built file."""
+    done = effe_tool("invoke", "/late")
+    assert (done.returncode, done.stdout) == (1, "begun")
+    assert done.stderr.count("error[E308]: ValueError: too late\n --> logic.py:") == 1
+    assert "error[E310]: the answer was cut" in done.stderr
+    assert effe_tool("build", "-q").returncode == 0
+    done = effe_tool("invoke", "echo-1.0.pex", "/late")
+    assert (done.returncode, done.stdout) == (1, "begun")
+    assert "error[E308]: ValueError: too late" in done.stderr
 
 
 def test_an_effe_that_does_not_load(effe_tool, tmp_path):
@@ -139,6 +155,7 @@ def test_a_built_file(echo, effe_tool, tmp_path):
         ((".", "POST", "no-path"), "no path of a URL"),
         ((".", "get", "/x"), "fix: effe-tool invoke . GET /x"),
         (("-H", "no field"), "no header field"),
+        (("-H", "A: b\r\nC: d"), "no header field"),
         (("-d", "@none"), "cannot read none"),
         (("-d", "abc", "-H", "content-length: 10"), "content-length is 10, and the body has 3 bytes"),
         (("--url", "ftp://x"), "no URL of a server"),

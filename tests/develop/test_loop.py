@@ -173,6 +173,18 @@ def run(context, error, response, request):
     assert not [line for line in running.lines if line and ("Traceback" in line or "decoder.py" in line)]
 
 
+def test_a_run_that_returns_its_body_is_told(dev, tmp_path):
+    """Who returns what other frameworks take reads in the answer, too, what to write instead."""
+    running = dev(HELLO.replace("one", "two") + "def run(context, error, response, request):\n    return {'a': 1}\n")
+    fault = running.fault()
+    assert (fault["code"], fault["line"], fault["fix"]) == ("E308", 5, "response.json(…) instead of return …")
+    assert "run() returned dict; write the body to `response` instead" in fault["message"]
+    assert running.wait(" --> ") == " --> logic.py:5:1"
+    (tmp_path / "logic.py").write_text(HELLO)
+    running.wait("reloaded")
+    assert running.get() == (200, "one")
+
+
 def test_start_that_fails_reaches_run(dev):
     """The terminal shows where start failed; the request is run's to answer."""
     running = dev("""
