@@ -43,6 +43,8 @@ class Exchange(Transport):
         try:
             result = server.run(lease.context, lease.error, response, request)
             if result is None and response._streams is None and request.incoming is None:
+                if server.draining:
+                    self.closing = True
                 data = response._whole()
             else:
                 data, response, keep = self._unusual(result, request, response, keep)
@@ -158,7 +160,9 @@ class Exchange(Transport):
         return response._whole()
 
     def _settle_body(self, request: Request) -> None:
-        """Decide what becomes of a body that was not read, before the head of the answer says whether we close."""
+        """Decide whether the head of the answer says that we close: at the end, and for a body that was not read."""
+        if self.server.draining:
+            self.closing = True
         incoming = request.incoming
         if incoming is None or incoming.complete:
             return

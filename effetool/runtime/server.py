@@ -214,6 +214,7 @@ class Server(HTTPServer):
         if self.idle and self.pool.stale(now - self.settings.context_idle) and self._sweeping.acquire(False):
             threading.Thread(target=self._sweep, name="effe-stop", daemon=True).start()
         if self.draining:
+            self._dismiss()
             self.notice(runner)
 
     def _sweep(self) -> None:
@@ -235,17 +236,23 @@ class Server(HTTPServer):
             for listener in self._listeners:
                 listener.close()
                 listener.sock.close()
-            self.now = now = monotonic()
-            for source in list(self.sources.values()):
-                if isinstance(source, Connection):
-                    source.closing = True
-                    if source.state == IDLE and not source.buffer:
-                        source.deadline = min(source.deadline, now + LAST_CALL)
-                    elif source.state == DRAIN:  # answered; the rest is of no use to anybody
-                        source.deadline = min(source.deadline, now + LINGER_SECONDS)
+            self.now = monotonic()
+            self._dismiss()
         if self.draining and not self.ended and len(self.sources) <= 1:
             self.ended = True
             self._tell()
+
+    def _dismiss(self) -> None:
+        """Give a last call to whoever is idle. The others learn from the head of their answer, or are idle later on.
+
+        Never here: an answer may just have gone out that says nothing of a close, and its client may ask again.
+        """
+        for source in list(self.sources.values()):
+            if isinstance(source, Connection):
+                if source.state == IDLE and not source.buffer:
+                    source.deadline = min(source.deadline, self.now + LAST_CALL)
+                elif source.state == DRAIN:  # answered; the rest is of no use to anybody
+                    source.deadline = min(source.deadline, self.now + LINGER_SECONDS)
 
     def shed(self) -> None:
         """Close the connections that have done nothing for longest, one in eight of them.

@@ -1,5 +1,6 @@
 """One serving process, from its ready line to its end (effetool/runtime/process.py)."""
 
+import contextlib
 import json
 import os
 import re
@@ -118,6 +119,26 @@ def test_sigterm_lets_a_streaming_answer_end(serve, tmp_path):
     running.record("stopping")
     (tmp_path / "go").touch()
     assert re.sub(rb"[0-9a-f]+\r\n|\r\n", b"", file.read()) == b"twohello"
+    connection.close()
+    assert running.end() == 0
+
+
+def test_a_client_that_was_told_nothing_may_ask_again(serve, tmp_path):
+    """An answer whose head went out before SIGTERM promised to go on: the next request is served, and told the end."""
+    running = serve(EFFE)
+    connection, file = ask(running, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert "connection: close" not in head(file)
+    running.signal()
+    with contextlib.suppress(ConnectionError):  # until it listens no more
+        while True:
+            running.connect().close()
+    (tmp_path / "go").touch()
+    while file.readline() != b"0\r\n":
+        pass
+    assert file.readline() == b"\r\n"
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert "connection: close" in head(file)
+    assert file.read() == b"hello"
     connection.close()
     assert running.end() == 0
 
