@@ -118,6 +118,7 @@ class Observed:
         """Hold a page's stream open until this child ends: then the next save is served."""
         response.headers["Content-Type"] = EVENTS
         response.headers["Cache-Control"] = "no-store"
+        response.headers["Connection"] = "close"  # the page is to load again from the next child
         response.write(": waiting for a save\n\n")
         response.flush()
         while not self._stopping.wait(15):

@@ -234,7 +234,8 @@ def test_the_proxy_and_the_effe_read_the_same_requests(front, name):
         assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"hello")
     assert running.stop() == 0
     passed = handed()
-    ran = Counter((record["method"], record["target"]) for record in running.records if record["message"] == "request")
+    answered = [record for record in running.records if record["message"] == "request" and record["status"] == 200]
+    ran = Counter((record["method"], record["target"]) for record in answered if not record.get("cut"))
     assert sum(passed.values()) > 30, "the proxy hands on what is right"
     assert ran == passed
     print(f"{name}: {len(streams)} streams, {sum(ran.values())} requests, {ran['GET', '/smuggled']} of them pipelined")
