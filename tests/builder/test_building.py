@@ -533,6 +533,7 @@ def test_what_a_killed_build_left_is_removed_and_what_a_live_one_writes_stays(ef
     assert sorted(tmp_path.glob(".*")) == sorted([live, young, other]) and made.path.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
 def test_what_is_no_file_in_the_cache_is_not_waited_for(effe: Path, tmp_path: Path, cache: Path, make) -> None:
     before = build(find_one(effe), Options(dirout=tmp_path)).digest

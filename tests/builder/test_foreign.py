@@ -28,7 +28,10 @@ HERE = sys.version_info[1]
 PYTHONS = find_pythons()
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels are for Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the wheels are for Linux"),
+]
 
 
 def native(shelf: Shelf, minor: int, platform: str) -> None:

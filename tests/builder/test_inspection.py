@@ -134,6 +134,7 @@ def test_what_is_cut_off_or_damaged_is_refused(built: list[Path], tmp_path: Path
         inspect(path)
 
 
+@pytest.mark.slow
 def test_what_is_larger_than_it_could_be_is_refused(built: list[Path], tmp_path: Path) -> None:
     """A megabyte of zeros that was a gigabyte is not inflated: neither a record nor another file."""
     for name, size in (("data.bin", LEAST), (SBOM, 17 << 20)):

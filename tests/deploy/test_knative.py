@@ -16,6 +16,7 @@ from .cluster import FULL, documents, effes, only, validate
 from .test_kubernetes import restricted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("info", "minimum"), [({}, 0), (FULL, 2)], ids=["plain", "all"])
 def test_every_object_is_valid(info: dict[str, Any], minimum: int, tmp_path: Path) -> None:
     """Against the models of the custom resources and Kubernetes' schema of a ConfigMap."""

@@ -215,6 +215,7 @@ def stop(context):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_stop_that_hangs_is_left_behind(serve, signals):
     """Within -grace and a little more; a second signal means now."""
@@ -351,6 +352,7 @@ def run(context, error, response, request):
     assert len(running.records) == len(running.lines) - 1 == 4
 
 
+@pytest.mark.slow
 def test_threads_of_one_run_may_write_side_by_side(serve):
     """Every piece arrives whole, in its own chunk, however slowly the client reads."""
     running = serve(THREADS)

@@ -67,6 +67,7 @@ def test_a_head_beyond_a_limit_is_refused(serve, flags, within, beyond, refusal)
     assert status(running, beyond[:-2]) == (refusal, True), "at once, not when the head is complete"
 
 
+@pytest.mark.slow
 def test_connections_beyond_their_limit_make_room(serve):
     """The ones that have done nothing for longest go; whoever comes is served."""
     running = serve(EFFE, "-max-connections", "5")
