@@ -71,8 +71,8 @@ def _wrong(path: Path, text: str, at: int, what: str, fix: str) -> UsageError:
     line = text.count("\n", 0, at) + 1
     begin = text.rfind("\n", 0, at) + 1
     shown = text[begin:].split("\n", 1)[0]
-    # The value may be a secret: only what stands before it is shown.
-    shown = shown.split("=", 1)[0] + ("=…" if "=" in shown else "")
+    # The value may be a secret: only what stands before it is shown. A line without `=` may be the rest of one.
+    shown = shown.split("=", 1)[0] + "=…" if "=" in shown else "…"
     return UsageError(
         f"{path.name}: {what}", code="E304", fix=fix, place=Place(path, line, min(at - begin, len(shown)) + 1, shown)
     )
