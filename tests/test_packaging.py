@@ -93,7 +93,8 @@ def test_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
     with tarfile.open(dist / f"{STEM}.tar.gz") as archive:
         names = {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
     expected = tracked("effetool", "templates", "tests", "docs", "benchmarks")
-    expected |= {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", ".gitignore", "PKG-INFO"}
+    expected |= {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"}
+    expected |= {"Makefile", ".gitignore", "PKG-INFO"}
     assert sorted(names) == sorted(expected)
 
 

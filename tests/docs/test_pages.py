@@ -1,4 +1,4 @@
-"""README.md and every page of docs/ does what it shows; README.md beside this file tells how."""
+"""README.md, CONTRIBUTING.md and every page of docs/ do what they show; README.md beside this file says how."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .page import Page, PageError, parse
 from .shell import Shell, needs
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 SKIPS = 4  # blocks of all pages that say why they cannot run: the number only falls
 
 
