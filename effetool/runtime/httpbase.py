@@ -58,7 +58,9 @@ def _submodule(name: str) -> Any:
     """Answer `http.client` for code that imports http.server alone and counts on what it used to bring."""
     if name != "client":
         raise AttributeError(f"module 'http' has no attribute {name!r}")
-    return sys.modules.get("http.client") or _real("http.client")
+    stand_in = sys.modules.get("http.client")
+    # In sys.modules alone it may be half imported, by another thread: the import statement waits for that one.
+    return stand_in if type(stand_in) is _Deferred else _real("http.client")
 
 
 def _absent(name: str) -> bool:

@@ -88,3 +88,27 @@ def test_a_caller_that_says_nothing_is_ended(listening, monkeypatch):
     with socket.create_connection(("127.0.0.1", listening()), 60) as silent:
         silent.send(b"GET /li")
         assert silent.recv(100) == b""
+
+
+@pytest.mark.slow
+def test_the_first_probes_of_a_built_effe_come_at_once_and_are_all_answered(serve, built):
+    """Kubernetes sends its liveness and its readiness probe together, to a process that has answered nobody yet."""
+    source = 'INFO = {"name": "probed", "version": "1.0"}\ndef run(context, error, response, request): pass\n'
+    for _ in range(5):
+        running = serve(source, command=[built(source), "-admin", "127.0.0.1:0"])
+        answers, start = [], threading.Barrier(4)
+
+        def probe(path, admin=running.admin, answers=answers, start=start):
+            start.wait()
+            try:
+                answers.append(get(admin, path)[0])
+            except (OSError, http.client.HTTPException) as error:
+                answers.append(repr(error))
+
+        threads = [threading.Thread(target=probe, args=(path,)) for path in ("/live", "/ready") * 2]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers == [200] * 4
+        assert running.stop() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,49 @@ except AttributeError as error:
     print(error)
 """
     assert run(python, program) == "http.client\nmodule 'http' has no attribute 'nothing'\n"
+
+
+def test_threads_that_ask_at_once_wait_for_the_whole_module(python: Path, tmp_path: Path) -> None:
+    """One thread is held in the middle of the import of http.client; the other must not get what is there by then."""
+    program = """
+from effetool.runtime import httpbase
+import builtins, http, threading
+began, go_on = threading.Event(), threading.Event()
+real = builtins.__import__
+def slow(name, *rest, **more):
+    if name == "email.parser" and not began.is_set():
+        began.set()
+        go_on.wait(30)
+    return real(name, *rest, **more)
+builtins.__import__ = slow
+seen = []
+def ask():
+    try:
+        seen.append(http.client.parse_headers.__name__)
+    except Exception as error:
+        seen.append(repr(error))
+first = threading.Thread(target=ask)
+first.start()
+began.wait(30)
+second = threading.Thread(target=ask)
+second.start()
+second.join(0.3)  # it waits now, or has failed
+go_on.set()
+first.join(); second.join()
+print(seen)
+"""
+    assert run(python, program) == "['parse_headers', 'parse_headers']\n"
+
+
+def test_no_other_module_of_the_runtime_takes_a_module_out_of_sys_modules() -> None:
+    """An import statement waits for a thread that is half through the same import; a look into sys.modules does not."""
+    readers = set()
+    for path in (ROOT / "effetool" / "runtime").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr == "modules" and ast.unparse(node.value) == "sys":
+                readers.add(path.name)
+    # checkout.py puts in what it makes, in the main thread, before anything is served.
+    assert readers == {"httpbase.py", "checkout.py"}
 
 
 def test_all_of_http_server_still_works(python: Path, tmp_path: Path) -> None:
