@@ -14,7 +14,7 @@
     └── DeployError               E410–E429 what is deployed together does not fit together, or a proxy refuses
 
 Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.console` draws
-them. `effetool.explain` holds a paragraph for each code.
+them. `effetool.codes` holds a paragraph for each code.
 """
 
 from __future__ import annotations

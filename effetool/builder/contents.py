@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,11 +53,9 @@ class Contents:
 
 @lru_cache(maxsize=1)
 def runtime_files() -> tuple[tuple[str, bytes], ...]:
-    """Return the runtime as it travels in every .pex: name and content, sorted."""
+    """Return the runtime as it travels in every .pex, packages inside it too: name and content, sorted."""
     found = {name: (HOUSE / name).read_bytes() for name in ("__init__.py", "py.typed")}
-    for name in sorted(entry.name for entry in (HOUSE / "runtime").iterdir()):
-        if name.endswith((".py", ".pyi")) or name == "py.typed":
-            found[f"runtime/{name}"] = (HOUSE / "runtime" / name).read_bytes()
+    found |= _below("runtime", (".py", ".pyi", "py.typed"))
     return tuple((f"effetool/{name}", found[name]) for name in sorted(found))
 
 
@@ -64,9 +63,15 @@ def runtime_files() -> tuple[tuple[str, bytes], ...]:
 def tool_digest() -> str:
     """Return one digest of everything of the tool that decides an artefact's bytes."""
     digest = hashlib.sha256()
-    for name, data in runtime_files():
+    for name, data in (*runtime_files(), *sorted(_below("builder", (".py",)).items())):
         digest.update(f"{name} {len(data)}\n".encode() + data)
-    for entry in sorted((HOUSE / "builder").iterdir()):
-        if entry.name.endswith(".py"):
-            digest.update(entry.read_bytes())
     return digest.hexdigest()
+
+
+def _below(folder: str, ends: tuple[str, ...]) -> dict[str, bytes]:
+    found = {}
+    for place, folders, names in os.walk(HOUSE / folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for path in (Path(place, name) for name in names if name.endswith(ends)):
+            found[path.relative_to(HOUSE).as_posix()] = path.read_bytes()
+    return found

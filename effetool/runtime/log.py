@@ -28,7 +28,7 @@ from .needs import scrub, scrubbed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from types import TracebackType
+    from traceback import TracebackException
     from typing import Any
 
 SYSLOG = "/var/run/syslog" if sys.platform == "darwin" else "/dev/log"
@@ -254,19 +254,35 @@ def describe(exc: BaseException) -> str:
 
 
 def traceback_of(exc: BaseException) -> str:
-    """Format an exception without this package's frames at its top: they say nothing to an author."""
+    """Format an exception without this package's frames before the author's last: they say nothing to an author."""
     import traceback  # 10 ms that only a crash pays
 
     try:
-        lines = traceback.format_exception(type(exc), exc, _authors(exc.__traceback__))
-    except Exception:  # format_exception calls the author's __str__ too
+        told = traceback.TracebackException(type(exc), exc, exc.__traceback__)
+        _strip(told)
+        lines = [*told.format()]
+    except Exception:  # it calls the author's __str__ too
         return describe(exc)
     return "".join(lines).rstrip("\n")
 
 
-def _authors(trace: TracebackType | None) -> TracebackType | None:
-    here = os.path.dirname(__file__)
-    first = trace
-    while first is not None and os.path.dirname(first.tb_frame.f_code.co_filename) == here:
-        first = first.tb_next
-    return first or trace
+def own_folder() -> str:
+    """Return the folder of the runtime, ending in a slash: the code of files below it is not the author's."""
+    return os.path.dirname(sys.modules["effetool.runtime"].__file__ or "") + "/"
+
+
+def _strip(told: TracebackException) -> None:
+    """Take our frames away; where none of the author's are, ours stay."""
+    stdlib = os.path.dirname(os.__file__)
+    # An async function's error comes through the loop's thread, by a future.
+    ours = (own_folder(), f"{stdlib}/asyncio/", f"{stdlib}/concurrent/futures/")
+    left = [told]
+    while left:
+        one = left.pop()
+        authors = [at for at, frame in enumerate(one.stack) if not frame.filename.startswith(ours)]
+        if authors:
+            one.stack[: authors[-1]] = [one.stack[at] for at in authors[:-1]]
+        context = one.__context__
+        if context is not None and context.stack and all(frame.filename.startswith(ours) for frame in context.stack):
+            one.__context__ = None  # what we were at when the author's code was called
+        left += filter(None, (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())))

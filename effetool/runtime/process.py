@@ -327,14 +327,16 @@ def _place(error: BaseException) -> str:
     """Show the line of the author that an exception comes from, as an editor can jump to it."""
     import linecache
 
+    from .log import own_folder
+
     if isinstance(error, SyntaxError) and error.filename:
         return f"  {error.filename}:{error.lineno}\n    {(error.text or '').strip()}"
-    here, stdlib = os.path.dirname(__file__), os.path.dirname(os.__file__)
+    own, stdlib = own_folder(), os.path.dirname(os.__file__)
     best = None
     trace = error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if not name.startswith((here, stdlib, "<frozen")):
+        if not name.startswith((own, stdlib, "<frozen")):
             best = trace
         trace = trace.tb_next
     if best is None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from effetool.runtime.log import Log, describe, escape, traceback_of
+import effetool.runtime
+from effetool.runtime.log import Log, describe, traceback_of
 
 EVIL = 'x\r\n{"level":"critical"} \x1b[31m \x85 \u2028 \u202e \x00 \ud800 "'
 
@@ -118,14 +119,16 @@ def test_an_exception_whose_text_raises_is_logged_all_the_same(written):
 def test_a_traceback_begins_with_the_authors_first_frame():
     """The runtime's own frames say nothing to an author; an error of the runtime itself keeps them."""
     names = {}
-    here = Path(escape.__code__.co_filename).parent / "x.py"
-    exec(compile("def call(f):\n    f()\n", here, "exec"), names)
+    here = Path(effetool.runtime.__file__).parent
+    for name in ("x.py", "some/room/y.py"):  # a package inside the runtime is the runtime too
+        exec(compile("def call(f, *more):\n    f(*more)\n", here / name, "exec"), inner := {})
+        names[name] = inner["call"]
     with pytest.raises(KeyError) as authors:
-        names["call"](crash)
+        names["x.py"](names["some/room/y.py"], crash)
     shown = traceback_of(authors.value.with_traceback(authors.tb.tb_next))
-    assert "in crash" in shown and "x.py" not in shown
+    assert shown.splitlines()[1].endswith("in crash") and "x.py" not in shown and "y.py" not in shown
     with pytest.raises(TypeError) as ours:
-        names["call"](None)
+        names["x.py"](None)
     assert "in call" in traceback_of(ours.value.with_traceback(ours.tb.tb_next))
 
 
