@@ -105,6 +105,10 @@ class Writer:
         self._at = file.tell()
         self._folders: set[str] = set()
 
+    def hide(self, folders: Iterable[str]) -> None:
+        """Give these folders no entries of their own: to `zipimport` they are no namespace packages then."""
+        self._folders.update(f"{folder}/" for folder in folders)
+
     def add(self, name: str, data: bytes, *, executable: bool = False, store: bool = False) -> int:
         """Add an entry and return the offset of its data in the file."""
         packed = data

@@ -1,8 +1,7 @@
 """Start an effe from its own file: the first code that runs in a .pex, and all that stands between exec and `main`.
 
 The shell header of the .pex (see `boot`) reads this as marshalled code, or as source on a Python it was not compiled
-for, and executes it with one name given: `data`, the section that it came in. Nothing here may import what an effe
-that answers at once does not need anyway.
+for, and executes it with `data`, the section that it came in. It imports only what every effe needs anyway.
 
 A section is magic number (4 bytes), length of the marshalled loader (4), that loader, the length of the marshalled
 facts (4), those, and the modules that the facts' index points into, marshalled and deflated one by one: only what is
@@ -14,6 +13,7 @@ has to; `wheels`, the distributions that are imported from the file, None withou
 from __future__ import annotations
 
 import _frozen_importlib
+import _frozen_importlib_external as external
 import _imp
 import _thread
 import builtins
@@ -34,8 +34,8 @@ SPAWNING = frozenset(("multiprocessing.spawn", "multiprocessing.popen_spawn_posi
 class Importer:
     """Finder and loader (PEP 302, PEP 451) of what the .pex itself holds, as marshalled code.
 
-    Behaves as `zipimport.zipimporter` does for the same file where an author can tell the difference: `archive` and
-    `prefix`, `get_source` (tracebacks, inspect), `get_data` (pkgutil), `get_resource_reader` (importlib.resources).
+    Where an author can tell the difference it behaves as `zipimport.zipimporter`: `archive` and `prefix`,
+    `get_source` (tracebacks, inspect), `get_data` (pkgutil), `get_resource_reader` (importlib.resources).
     """
 
     prefix = ""
@@ -61,6 +61,8 @@ class Importer:
         else:  # a folder without __init__.py: a namespace package
             made = _frozen_importlib.ModuleSpec(name, None, is_package=True)
             folders = [self._file(name, one) for one in place.split("|")]
+            # importlib.resources takes no list
+            folders = external._NamespacePath(name, folders, lambda *_: None)  # type: ignore[attr-defined]
         if package:
             made.submodule_search_locations = folders
         return made
@@ -161,7 +163,7 @@ class Resources:
 
     def files(self) -> Any:
         inside = self._folder[len(self._archive) + 1 :]
-        if self._folder == self._archive or self._folder.startswith(self._archive + "/"):
+        if f"{self._folder}/".startswith(self._archive + "/"):
             import zipfile
 
             return zipfile.Path(self._archive, inside + "/" if inside else "")
@@ -189,9 +191,8 @@ class Resources:
 
 def _damaged(path: str, name: str = "") -> BaseException:
     """Return what ends a start in one line. No ImportError: authors catch those, and go on without."""
-    text = f"{path}: this file is damaged: copy or build it again"
     errors = None if name.startswith("effetool.") else sys.modules.get("effetool.runtime.errors")
-    return errors.LogicError(text) if errors else SystemExit(text)
+    return (errors.LogicError if errors else SystemExit)(f"{path}: this file is damaged: copy or build it again")
 
 
 def _pex(path: str) -> None:
@@ -201,9 +202,8 @@ def _pex(path: str) -> None:
 
 def boot(section: bytes) -> None:
     """Start the effe in this process."""
-    called = sys.argv[1]
-    # Set where an executable holds this file and an interpreter: it is what was called, and is called again.
-    launcher = globals().get("launcher")
+    # A launcher holds this file and an interpreter: it is what was called, and is called again.
+    called, launcher = sys.argv[1], globals().get("launcher")
     sys.argv[:2] = [launcher or called]
     try:
         path = called if called.startswith("/") else os.getcwd() + "/" + (called[2:] if called[:2] == "./" else called)
@@ -211,17 +211,14 @@ def boot(section: bytes) -> None:
         raise SystemExit(f"{called}: the working directory: {error.strerror}; start it by its full path") from None
     if sys.path[:1] == [""]:  # -c puts the working directory first when Python is not isolated
         del sys.path[0]
-    compiled = section[:4] == sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
-    facts: dict[str, Any] = {}
+    compiled, facts = section[:4] == external.MAGIC_NUMBER, {}
     if compiled:
-        start = 8 + int.from_bytes(section[4:8], "little")
-        size = int.from_bytes(section[start : start + 4], "little")
-        facts = marshal.loads(section[start + 4 : start + 4 + size])
-        code = memoryview(section)[start + 4 + size :]
+        start = 12 + int.from_bytes(section[4:8], "little")
+        end = start + int.from_bytes(section[start - 4 : start], "little")
+        facts, code = marshal.loads(section[start:end]), memoryview(section)[end:]
     if not compiled or os.environ.get("EFFE_UNPACK"):
         facts |= __import__("json").loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
-    version = list(sys.version_info[:3])
-    fits = any(list(low) <= version < list(high) for low, high in facts["versions"])
+    fits = any(tuple(low) <= sys.version_info[:3] < tuple(high) for low, high in facts["versions"])
     if sys.implementation.name != "cpython" or not fits:
         _pex(called)
     os.environ["PEX"] = path
@@ -240,10 +237,11 @@ def boot(section: bytes) -> None:
         with lock:
             if "home" not in facts:
                 facts["home"] = _unpacked(path, facts["unpack"], called) if facts["unpack"] else path
+                sys.path.insert(sys.path.index(path), facts["home"])
         return facts["home"]
 
     if compiled:
-        # Of what could fail nothing is left for an import in the midst of serving.
+        # What could fail does so before it serves.
         early = facts["unpack"] and (wheels is None or facts["unpack"]["own"] or facts["unpack"]["native"])
         at = len(sys.meta_path) - 1
         sys.meta_path.insert(at, Importer(path, unpacked if early else path, facts["index"], code))
@@ -252,8 +250,14 @@ def boot(section: bytes) -> None:
             sys.meta_path.insert(at + 1, Wheels(path, wheels, unpacked))
             sys.path.extend(f"{path}/{prefix}" for prefix in wheels["paths"])
     else:
-        unpacked()
         sys.path.insert(0, path)
+        __import__("effetool")
+        if unpacked() != path:  # importlib.resources takes folders alone
+            sys.path.remove(path)
+    if wheels or (facts["unpack"] and facts["unpack"]["deps"]):  # for the Pythons that it starts: see `child_site`
+        child, given = f"{path}/__effe__/child", os.environ.get("PYTHONPATH", "").split(":")
+        told = [child, *(entry for entry in given if entry not in ("", child))]
+        os.environ.update(PYTHONPATH=":".join(told), _EFFE_PYTHON=sys.executable)
     sys.exit(__import__("effetool.runtime.__main__", None, None, ["main"]).main())
 
 
@@ -272,8 +276,7 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
             _pex(called)  # Rosetta, or 32 bits on a kernel of 64: another interpreter may fit
         both = [f"{s.replace('darwin', 'macos')}-{m}{'-musl' * (s == 'linux' and not g)}" for s, m, g in (native, here)]
         _end(f"{called}: this file is for {both[0]}, this machine is {both[1]}")
-    name = f"{facts['key']}-{sys.implementation.cache_tag}-{here[1]}"
-    why = None
+    name, why = f"{facts['key']}-{sys.implementation.cache_tag}-{here[1]}", None
     for base in _places():
         try:
             folder = _unpack(path, facts, base, name)
@@ -286,15 +289,15 @@ def _unpacked(path: str, facts: Any, called: str) -> str:
     text = f"{called}: no place to unpack to ({why}); set XDG_CACHE_HOME to a directory"
     if native is not None:
         _end(text)
-    if facts["own"]:  # its files are asked for by names that are none in a zip
+    if facts["own"]:  # most ways to its data need files
         print(text, file=sys.stderr, flush=True)
     sys.path.extend(f"{path}/{prefix[:-1]}" for prefix in facts["deps"])
     return path
 
 
-def _end(text: str) -> None:
+def _end(text: str) -> None:  # an import cannot end it otherwise: the server would log it as the author's fault
     print(text, file=sys.stderr, flush=True)
-    os._exit(1)  # an import cannot end the process otherwise: the server would log it as the author's fault
+    os._exit(1)
 
 
 def _places() -> Any:
@@ -345,8 +348,7 @@ def _unpack(path: str, facts: Any, base: str, name: str) -> str:
             archive = zipimport.zipimporter(path)
             # Python 3.13 reads the directory when it is first asked for it, by a method.
             names = archive._get_files() if hasattr(archive, "_get_files") else archive._files  # type: ignore[attr-defined]
-            made, own = {beside}, frozenset(facts["own"])
-            head = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
+            made, own, head = {beside}, frozenset(facts["own"]), external.MAGIC_NUMBER + b"\1\0\0\0" + bytes(8)
             with open(path, "rb") as file:
                 for entry in names:
                     prefix = next(filter(entry.startswith, facts["deps"]), "")
@@ -374,8 +376,7 @@ def _pieces(file: Any, entry: Any) -> Any:
     _, method, packed, _, offset, _, _, wanted = entry
     file.seek(offset + 26)  # of its local header, the sizes of what follows that
     file.seek(int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little"), 1)
-    inflate = zlib.decompressobj(-15).decompress if method else bytes
-    found = 0
+    inflate, found = zlib.decompressobj(-15).decompress if method else bytes, 0
     for start in range(0, packed, 1 << 16):
         piece = inflate(file.read(min(1 << 16, packed - start)))
         found = zlib.crc32(piece, found)
@@ -395,4 +396,5 @@ def _write(path: str, pieces: Any, made: set[str]) -> None:
         file.writelines(pieces)
 
 
-boot(globals()["data"])
+if "data" in globals():  # else it is read for its parts, by `child_site`
+    boot(globals()["data"])

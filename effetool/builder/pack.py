@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..artifact import BUILD_RECORD
@@ -98,6 +98,8 @@ def write(
     for minor in sorted(compiled, reverse=True):
         data = _section(*compiled[minor], {**told, **_straight(contents, wheels, minor, writer)})
         places[minor] = writer.add(f"__effe__/cpython-3{minor}.code", data, store=True), data
+    if contents.facts["distributions"]:
+        writer.add("__effe__/child/sitecustomize.py", (HOUSE / "builder/child_site.py").read_bytes())
     writer.add("__effe__/boot.json", json.dumps(told, sort_keys=True).encode())
     record = {**contents.facts, "compiled": [f"3.{minor}" for minor in places]}
     writer.add(BUILD_RECORD, json.dumps(record, sort_keys=True, indent=1).encode())
@@ -109,6 +111,8 @@ def write(
     writer.splice(base, kept)
     writer.splice(runtime, archive.entries(runtime))
     writer.add(EMBEDDED, own)
+    # Unpacked they are packages of one folder alone, the only kind that importlib.resources takes.
+    writer.hide(_folders(author) - _folders(path for path in author if path.endswith(".py")))
     for path in sorted(author):
         file = author[path]
         if file.data is not None:
@@ -141,19 +145,28 @@ def _runtime(cache: Cache) -> bytes:
 
 
 def _unpack(contents: Contents, wheels: Collection[str]) -> dict[str, object] | None:
-    """Return what the loader has to make files of: distributions, and data that the author opens by `__file__`."""
+    """Return what the loader has to make files of: distributions, and the author's files when data is among them.
+
+    There are more ways to a file beside a module than a text can be searched for: a framework looks for it by the
+    name of the module (`Flask(__name__)`, `jinja2.PackageLoader`), and most ways need a path. So data alone decides.
+    """
     deps = sorted(f".deps/{wheel}/" for wheel in wheels)
-    own: list[str] = []
-    if any(not f.name.endswith(".py") for f in contents.files) and any(
-        f.data is not None and f.name.endswith(".py") and b"__file__" in f.data for f in contents.files
-    ):
-        own = [file.name for file in contents.files]
+    own = [file.name for file in contents.files] if any(map(_is_data, contents.files)) else []
     if not deps and not own:
         return None
     digests = [file.digest for file in contents.files] if own else []
     told = json.dumps([contents.facts["distributions"], deps, own, digests, tool_digest()], sort_keys=True)
     key = hashlib.sha256(told.encode()).hexdigest()[:32]
     return {"key": key, "deps": deps, "own": own, "native": contents.native, "code": []}
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    return {"/".join(parts[:depth]) for path in paths for parts in [path.split("/")] for depth in range(1, len(parts))}
+
+
+def _is_data(file: File) -> bool:
+    """Tell whether a file is there for the running effe: stubs and markers are for type checkers."""
+    return not file.name.endswith((".py", ".pyi")) and file.name.rpartition("/")[2] != "py.typed"
 
 
 def _straight(contents: Contents, wheels: Sequence[Wheel], minor: int, writer: Writer) -> dict[str, object]:

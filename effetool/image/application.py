@@ -31,9 +31,12 @@ BOOT = ("__main__.py", "PEX-INFO", ".bootstrap/", "__pex__/", "__effe__/", ".lay
 WHEEL = re.compile(r"[^-/]+-[^-/]+(?:-\d[^-/]*)?-(?P<python>[^-/]+)-(?P<abi>[^-/]+)-(?P<platform>[^-/]+)\.whl\Z")
 MAIN = '''"""Start the effe: the interpreter runs isolated, so that these two are all it finds beside its library."""
 
+import os
 import sys
 
 sys.path[:0] = ["/app", "/app/lib"]
+# For the Pythons that the effe starts; this one is isolated.
+os.environ["PYTHONPATH"] = ":".join(filter(None, ["/app/lib", os.environ.get("PYTHONPATH")]))
 
 from effetool.runtime.__main__ import main
 

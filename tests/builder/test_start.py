@@ -34,7 +34,7 @@ BLOCK = """# /// script
 # ///
 INFO = {{"name": "probe", "version": "1.0"}}
 """
-# An effe that says __file__ and has data is unpacked; this one is not to be, so it says it in two parts.
+# An effe with data is unpacked; this one has modules alone.
 PLAIN = """
 import importlib.resources, os, sys, traceback
 import pack
@@ -48,10 +48,10 @@ def run(context, error, response, request):
     if request.path == "/raise":
         fault()
     response.json({
-        "file": globals()["__fi" "le__"], "trace": trace, "argv0": sys.argv[0],
+        "file": globals()["__file__"], "trace": trace, "argv0": sys.argv[0],
         "comm": open("/proc/self/comm").read().strip(),
-        "resource": (importlib.resources.files("pack") / "words.txt").read_text(),
-        "arenas": os.environ["MALLOC_ARENA_MAX"], "packaged": vars(pack)["__fi" "le__"],
+        "resource": (importlib.resources.files("pack") / "words.py").read_text(),
+        "arenas": os.environ["MALLOC_ARENA_MAX"], "packaged": vars(pack)["__file__"],
         "names": sorted(p.name for p in importlib.resources.files("pack").iterdir()),
     })
 """
@@ -73,12 +73,12 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> Artifact:
-    """An effe without dependencies, with a package that has data."""
+    """An effe without dependencies, of modules alone."""
     root = folder / "probe"
     (root / "pack").mkdir(parents=True)
     (root / "logic.py").write_text(BLOCK.format("") + PLAIN)
     (root / "pack/__init__.py").write_text("")
-    (root / "pack/words.txt").write_text("words")
+    (root / "pack/words.py").write_text("words")
     return build(find_one(root), Options(dirout=folder))
 
 
@@ -125,7 +125,7 @@ def test_an_author_sees_what_is_expected(plain: Artifact, tmp_path: Path) -> Non
     assert told["file"] == f"{plain.path}/logic.py" and told["packaged"] == f"{plain.path}/pack/__init__.py"
     assert "# the line of the fault" in told["trace"] and f'File "{plain.path}/logic.py", line ' in told["trace"]
     assert (told["argv0"], told["comm"]) == (str(plain.path), plain.path.name)
-    assert told["resource"] == "words" and "words.txt" in told["names"]
+    assert told["resource"] == "words" and "words.py" in told["names"]
     ask([*alone(HOME=tmp_path), plain.path], tmp_path, "/raise")
     assert "# the line of the fault" in (tmp_path / "log").read_text()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def run(context, error, response, request):
         import multiprocessing
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return response.json({{"text": pool.apply(__import__("alpha").text), "unpacked": unpacked()}})
+    if request.path == "/child":
+        import subprocess
+        def child(*words, python=sys.executable):
+            return subprocess.run([python, *words], capture_output=True, text=True, cwd="/")
+        code = "import alpha.deep.more, beta, nsp.one, nsp.two, sys; print(alpha.text(), beta.TEXT, beta.m.N)"
+        again = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {{code!r}}])"
+        other = "import importlib.util, sys; print(importlib.util.find_spec('alpha'), sys.executable)"
+        return response.json({{
+            "-c": child("-c", code).stdout, "-m": child("-m", "alpha").stdout,
+            "spawned by a child": child("-c", again).stdout,
+            "another's": child("-c", other, python=request.query["python"]).stdout,
+            "isolated": child("-I", "-c", other).stdout,
+        }})
     try:
         fails()
     except ValueError:
@@ -112,6 +126,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artifact]:
             "alpha/deep/__init__.py": "",
             "alpha/deep/more.py": "from .. import text\n",
             "alpha/py.typed": "marker",
+            "alpha/__main__.py": "import beta\nprint('main', beta.TEXT)\n",
             "al_pha-1.0.dist-info/entry_points.txt": entry,
         },
         "beta": {
@@ -160,7 +175,7 @@ def test_what_a_program_sees_of_wheels_in_the_file(built: Artifact, tmp_path: Pa
     assert told["file"] == f"{inside}/alpha/deep/more.py" and told["spec"] == f"{inside}/alpha/deep/__init__.py"
     assert f'File "{inside}/alpha/__init__.py", line 4' in str(told["trace"])
     assert "# the line of the fault" in str(told["trace"]) and "# the line of the fault" in str(told["source"])
-    assert told["names"] == ["alpha.deep", "alpha.deep.more"] and told["typed"] == "marker"
+    assert told["names"] == ["alpha.__main__", "alpha.deep", "alpha.deep.more"] and told["typed"] == "marker"
     assert (told["version"], told["nsp"], told["missing"]) == ("1.0", [1, 2], None)
     assert told["entries"] == ["alpha:text"] and told["distributions"] == ["al.pha", "beta", "one", "two"]
     assert told["unpacked"] == [], "nothing was wanted that has to be a file"
@@ -179,6 +194,18 @@ def test_what_has_to_be_a_file_is_unpacked_when_it_is_imported(built: Artifact, 
 def test_another_process_finds_all_of_them(built: Artifact, tmp_path: Path) -> None:
     told = ask(built, tmp_path, "/spawn")
     assert told["text"] == "alpha" and len(told["unpacked"]) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("variables", [{}, {"EFFE_UNPACK": "1"}, {"PYTHONPATH": "/nowhere"}])
+def test_a_child_of_the_same_python_finds_them_and_another_does_not(
+    built: Artifact, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    """`subprocess.run([sys.executable, "-m", …])`, and a virtual environment that the effe calls."""
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env/bin/python"
+    told = ask(built, tmp_path, f"/child?python={python}", **variables)
+    assert told["-c"] == told["spawned by a child"] == "alpha datum 5\n" and told["-m"] == "main datum\n", told
+    assert told["another's"] == f"None {python}\n" and str(told["isolated"]).startswith("None ")
 
 
 def test_everything_is_unpacked_where_that_is_asked_for(built: Artifact, tmp_path: Path) -> None:
