@@ -268,7 +268,7 @@ def traceback_of(exc: BaseException) -> str:
 
 def own_folder() -> str:
     """Return the folder of the runtime, ending in a slash: the code of files below it is not the author's."""
-    return os.path.dirname(sys.modules["effetool.runtime"].__file__ or "") + "/"
+    return __file__.rsplit("/", __name__.count(".") - 1)[0] + "/"  # wherever in effetool.runtime this module is
 
 
 def _strip(told: TracebackException) -> None:
