@@ -222,10 +222,12 @@ def reference():
         "# The flags of a running effe",
         "",
         "Go's syntax: `-port 8080`, `-port=8080` and `--port 8080` are the same; a boolean is `-access-log` or",
-        "`-access-log=false`. Each is an environment variable too, and a flag beats it. A duration is `500ms`, `30s`,",
-        "`1m30s` or a number of seconds; as a time-out, 0 is no limit. A size is `64KiB`, `1MiB` or bytes.",
+        "`-access-log=false`. Each flag can also be set by an environment variable; the flag takes precedence.",
+        "A duration is `500ms`, `30s`, `1m30s` or a number of seconds; as a time-out, 0 means no limit. A size is",
+        "`64KiB`, `1MiB` or bytes.",
         "",
-        "A mistake is one line on stderr that says what to write, and exit 2. What cannot start exits with 1.",
+        "A wrong flag prints one line on stderr, with the correct form, and exits with 2. An effe that cannot",
+        "start exits with 1.",
     ]
     for row in FLAGS:
         if len(row) == 1:
