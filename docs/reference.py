@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and docs/reference/errors.md: from the commands' own help, from the codes themselves.
+"""Write docs/reference/cli.md and errors.md, from the commands' own help and the codes, and a table of server.md.
 
 python docs/reference.py            write them
 python docs/reference.py --check    fail when they are not what the tool says now
@@ -15,8 +15,11 @@ from pathlib import Path
 from effetool.cli import COMMANDS
 from effetool.cli.application import application
 from effetool.codes import CODES
+from effetool.runtime.states import TIMES
 
 FOLDER = Path(__file__).with_name("reference")
+SERVER = Path(__file__).with_name("explanation") / "server.md"
+BEGIN, END = "<!-- docs/reference.py writes from here -->\n", "<!-- docs/reference.py: to here -->\n"
 
 CLI = """# The command line
 
@@ -85,11 +88,22 @@ def errors() -> str:
     return ERRORS + "\n".join(f"## {code}: {entry.title}\n\n{entry.text}\n" for code, entry in CODES.items())
 
 
+def server() -> str:
+    """Return the page of the server with the table of its times."""
+    before, _, rest = SERVER.read_text(encoding="utf-8").partition(BEGIN)
+    rows = [
+        ("waits for", "state", "ended by", "progress, which starts that time anew", "at most", "then"),
+        ("---",) * 6,
+        *TIMES,
+    ]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
+
+
 def main() -> int:
-    """Write both pages; with `--check` say which is not what it would be, and return 1."""
+    """Write the pages; with `--check` say which is not what it would be, and return 1."""
     stale = 0
-    for name, text in (("cli.md", cli()), ("errors.md", errors())):
-        path = FOLDER / name
+    for path, text in ((FOLDER / "cli.md", cli()), (FOLDER / "errors.md", errors()), (SERVER, server())):
         if sys.argv[1:] != ["--check"]:
             path.write_text(text, encoding="utf-8")
             print(path)

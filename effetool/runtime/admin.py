@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.server
 import socket
 import threading
+from time import monotonic
 
 from . import listeners
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
     from .flags import Settings
 
-# Calls at once; more are closed unanswered. Probes and a scraper are three or four.
+# Calls at once; who comes then takes the place of the oldest that has not asked yet. Probes and a scraper are three or
+# four.
 _CALLS = 32
+# A call's time from its accept to its last octet: each is looked at twice a second.
 _PATIENCE = 10.0
 
 
@@ -72,19 +75,46 @@ class _Server(http.server.ThreadingHTTPServer):
         self.socket.close()
         self.socket = listener
         self.pages = pages
-        self._calls = threading.BoundedSemaphore(_CALLS)
+        # Calls that have not ended, the oldest first, and the time of each; under the lock. A call that is in it is
+        # open: its thread takes it out before it closes it.
+        self.calls: dict[Any, float] = {}
+        self.asked: set[Any] = set()  # of those, the ones whose page is being made
+        self.lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._calls.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        with self.lock:
+            full = len(self.calls) >= _CALLS
+            oldest = next((call for call in self.calls if call not in self.asked), None) if full else None
+            if oldest is not None:
+                self._end(oldest)
+            if not full or oldest is not None:
+                self.calls[request] = monotonic() + _PATIENCE
+                full = False
+        if full:
             self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def shutdown_request(self, request: Any) -> None:
+        with self.lock:
+            self.calls.pop(request, None)
+            self.asked.discard(request)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """End the calls whose time is over. The time-out of a socket starts anew with each octet; this does not."""
+        now = monotonic()
+        with self.lock:
+            for call in [call for call, end in self.calls.items() if end <= now]:
+                self._end(call)
+
+    def _end(self, call: Any) -> None:
+        """End a call; its thread sees it, and closes it."""
+        del self.calls[call]
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._calls.release()
+            call.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has gone by itself
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: a prober that goes away is no event."""
@@ -97,6 +127,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _PATIENCE
 
     def do_GET(self) -> None:
+        with self.server.lock:
+            if self.connection in self.server.calls:
+                self.server.asked.add(self.connection)
         page = self.server.pages.get(self.path.partition("?")[0])
         try:
             status, kind, text = page() if page else (404, "text/plain; charset=utf-8", "not found\n")

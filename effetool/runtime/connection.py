@@ -1,4 +1,4 @@
-"""One client's connection: bytes to requests, and what is to be done in each of its states (see transport)."""
+"""One client's connection: bytes to requests, and what is to be done in each of its states (see states)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from .exchange import Exchange
 from .httpbase import BaseHTTPRequestHandler
 from .poll import READ, WRITE
 from .request import Request
-from .transport import (
-    BLOCKED,
+from .states import (
     BODY,
-    DONTWAIT,
     DRAIN,
+    DRAINED,
     FLUSH,
     IDLE,
+    IN_TIME,
     LINGER,
     LINGER_SECONDS,
+    PROGRESS,
     QUEUED,
     RUN,
-)  # fmt: skip
+)
+from .transport import BLOCKED, DONTWAIT
 from .wire import parse_head
 
 TYPE_CHECKING = False
@@ -34,12 +36,6 @@ if TYPE_CHECKING:
     from .server import Server
 
 RECEIVE = 64 * 1024
-# A slow client makes progress when this much has moved within its time-out: a byte now and then does not count.
-PROGRESS = 1024
-# An unread body: up to here it is cheaper to read it than to open a new connection.
-DRAINED = 256 * 1024
-# For a request that is there when its connection's time is over: until the poll has reported it.
-IN_TIME = 1.0
 
 
 class Connection(Exchange, BaseHTTPRequestHandler):
@@ -64,12 +60,14 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         self.current: Request | None = None
         self.mark = 0
         self.deadline = server.now + server.header_timeout
+        self._granted = 0.0
         server.sources[self.fd] = self
 
     def handle(self, runner: Runner) -> None:  # type: ignore[override]
         """Serve what is ready. Called by the leader; afterwards `runner.leading` says whether it still is."""
-        if self.state:
-            self._continue(runner)
+        state = self.state
+        if state:
+            self._continue(state, runner)
             return
         try:
             data = self._recv(RECEIVE, DONTWAIT)
@@ -92,10 +90,15 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 return
             data = self.buffer + data
             self.buffer = b""
-        self.converse(data, 0, runner)
+            self.converse(data, 0, runner, self.deadline)
+        else:
+            self.converse(data, 0, runner)
 
-    def converse(self, data: bytes, start: int, runner: Runner) -> None:
-        """Answer the requests in `data`, one after the other; keep what is not a whole one."""
+    def converse(self, data: bytes, start: int, runner: Runner, deadline: float = 0.0) -> None:
+        """Answer the requests in `data`, one after the other; keep what is not a whole one.
+
+        `deadline` is that of a head at the beginning of `data` that is in its time already, 0.0 where there is none.
+        """
         end = len(data)
         text = data.decode("latin-1")
         while start < end:
@@ -106,8 +109,9 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 return
             if request is None:
                 self.buffer = data[start:]
-                self.deadline = self.server.now + self.server.header_timeout
+                self.deadline = deadline or monotonic() + self.server.header_timeout
                 break
+            deadline = 0.0
             request.connection = self
             request._headers = request._body = request._query = request._id = request.incoming = None
             request.begun = request.abandoned = False
@@ -150,6 +154,8 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         if incoming.complete:
             return start
         self.buffer = data[start:]
+        self.mark = incoming.received
+        self._waited = 0.0
         if request.expects:
             # RFC 9110 10.1.1: the client waits for a word; it gets one when the author reads.
             if self.buffer or incoming.received:
@@ -158,13 +164,12 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 runner.hand_over(self, request)
                 return len(data)
         self.current = request
-        self.mark = incoming.received
         self.deadline = monotonic() + server.body_timeout
         self.park(BODY, READ)
         return -1
 
-    def _continue(self, runner: Runner) -> None:
-        state = self.state
+    def _continue(self, state: int, runner: Runner) -> None:
+        """Go on in a state that is not IDLE. It was read once: a run's thread may have left RUN meanwhile."""
         if state in (RUN, QUEUED):
             # Its next request, its end, or a reset. It is looked at when this request is answered; until then the
             # level-triggered poll must not report it again and again.
@@ -244,10 +249,11 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         incoming.parts.clear()
         if not incoming.complete:
             self.buffer = data[start:]
-            if incoming.received - self.mark > DRAINED:
+            if incoming.received > self._most:
                 self.abort()
-            elif len(data) >= PROGRESS:
+            elif incoming.received - self.mark >= PROGRESS:
                 # It sends as well as it can: a reset now could cost it the answer it has not read yet.
+                self.mark = incoming.received
                 self.deadline = monotonic() + self.server.body_timeout
             return
         self.current = None
@@ -307,6 +313,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 self.close()
         elif request is not None:  # its body was not read to the end
             self.mark = request.incoming.received
+            self._most = self.mark + DRAINED
             self.deadline = monotonic() + server.body_timeout
             self.park(DRAIN, READ)
         else:
@@ -327,6 +334,8 @@ class Connection(Exchange, BaseHTTPRequestHandler):
     def expire(self, runner: Runner) -> None:
         """Act on a deadline that has passed. The leader's."""
         state = self.state
+        if self.deadline > self.server.now:
+            return  # a run's thread has set a new one since that was looked at, and then left RUN
         if state == RUN:
             self.overdue(runner)
         elif state == BODY:
@@ -337,8 +346,9 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             self.server.give_up(self, runner)
         elif state == FLUSH:
             self.abort()
-        elif state == IDLE and self._has_come():
-            self.deadline = self.server.now + IN_TIME
+        elif state == IDLE and self.deadline != self._granted and self._has_come():
+            # Once: octets of a TLS record that never becomes whole would be there each time.
+            self.deadline = self._granted = self.server.now + IN_TIME
         else:
             self.close()
 

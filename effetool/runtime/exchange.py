@@ -5,11 +5,13 @@ from __future__ import annotations
 from time import monotonic
 
 from .errors import Disconnected, HTTPError
+from .poll import READ
 from .reply import CONTINUE, REASONS, TEXT
 from .request import Request
 from .response import Response, respond
+from .states import IDLE, PROGRESS, QUEUED, RUN
 from .stats import QUICK
-from .transport import BLOCKED, DONTWAIT, IDLE, QUEUED, RUN, Transport
+from .transport import BLOCKED, DONTWAIT, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,19 +243,18 @@ class Exchange(Transport):
             request.expects = False
             self.transmit(CONTINUE)
         incoming = request.incoming
-        try:
-            data = self._recv(64 * 1024, DONTWAIT)
-        except BLOCKED:
-            self._block()
+        timeout = self.server.body_timeout
+        while True:
             try:
-                data = self._recv(64 * 1024)
+                data = self._recv(64 * 1024, DONTWAIT)
+                break
             except BLOCKED:
-                self.closing = True
-                raise HTTPError(408, "the body has stalled") from None
+                if self._waited >= timeout:
+                    self.closing = True
+                    raise HTTPError(408, "the body has stalled") from None
+                self._waited += self._wait(READ, timeout - self._waited)
             except OSError as error:
-                raise self._lost(error) from None
-        except OSError as error:
-            raise self._lost(error) from None
+                raise self._lost(error.strerror) from None
         if not data:
             self.closing = True
             raise Disconnected("the client ended the request early")
@@ -263,6 +264,12 @@ class Exchange(Transport):
         except HTTPError:
             self.closing = True
             raise
+        if incoming.received - self.mark >= PROGRESS or incoming.complete:
+            with self.server.lock:
+                if not request.abandoned:
+                    self.mark = incoming.received
+                    self._waited = 0.0
+                    self.deadline = monotonic() + self.server.run_timeout
 
     def refuse(self, error: HTTPError, runner: Runner) -> None:
         """Answer what cannot be served, and close: nobody knows where the next request would begin."""

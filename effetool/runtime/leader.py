@@ -18,7 +18,7 @@ import threading
 from time import monotonic
 
 from .effort import Effort
-from .transport import RUN
+from .states import RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from .leader import Monitor, Runner
 from .poll import READ, Selector, poller
 from .pool import Pool
 from .reply import Clock
+from .states import DRAIN, FLUSH, IDLE, LINGER_SECONDS, QUEUED, RUN
 from .stats import Stats
-from .transport import DRAIN, FLUSH, IDLE, LINGER_SECONDS, QUEUED, RUN
 from .wire import Limits
 
 TYPE_CHECKING = False

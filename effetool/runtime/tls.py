@@ -8,10 +8,8 @@ idle connection costs: no thread, and it is closed after `-header-timeout`.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import ssl
-import struct
 
 from .errors import HTTPError
 
@@ -74,28 +72,25 @@ def _no_password() -> str:
 class Channel:
     """What of a socket the server uses, over TLS. It belongs to one thread at a time, as the connection does."""
 
-    __slots__ = ("_context", "_plain", "_ready", "_receive_timeout", "_send_timeout", "_sock", "fileno")
+    __slots__ = ("_context", "_plain", "_ready", "_sock", "fileno")
 
     def __init__(self, sock: Any, context: ssl.SSLContext) -> None:
         self._sock, self._context, self._ready, self._plain = sock, context, False, False
         self.fileno = sock.fileno
-        self._receive_timeout = self._send_timeout = 0.0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what came; b"" at the end. BlockingIOError when there is nothing, at once with MSG_DONTWAIT.
+        """Return what came; b"" at the end. BlockingIOError when there is nothing: it never waits.
 
         HTTPError when the client begins without TLS: what is sent from then on, the answer to that, is plain too.
         """
-        while True:
-            try:
-                if not self._ready and not self._plain:
-                    self._handshake()
-                return self._sock.recv(size)  # type: ignore[no-any-return]
-            except _WANT as want:
-                if flags & _DONTWAIT or not self._wait(want, self._receive_timeout):
-                    raise BlockingIOError from None
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""
+        try:
+            if not self._ready and not self._plain:
+                self._handshake()
+            return self._sock.recv(size)  # type: ignore[no-any-return]
+        except _WANT:
+            raise BlockingIOError from None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send as much as goes, and return how much did; BlockingIOError when nothing does."""
@@ -103,11 +98,10 @@ class Channel:
         while sent < len(view):
             try:
                 sent += self._sock.send(view[sent:])
-            except _WANT as want:
+            except _WANT:
                 if sent:
                     return sent
-                if flags & _DONTWAIT or not self._wait(want, self._send_timeout):
-                    raise BlockingIOError from None
+                raise BlockingIOError from None
         return sent
 
     def _handshake(self) -> None:
@@ -123,20 +117,8 @@ class Channel:
         self._sock.do_handshake()
         self._ready = True
 
-    def _wait(self, want: BaseException, timeout: float) -> bool:
-        poll = select.poll()
-        poll.register(self._sock.fileno(), select.POLLIN if isinstance(want, ssl.SSLWantReadError) else select.POLLOUT)
-        return bool(poll.poll(timeout * 1000))
-
     def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Set an option; the time-outs are this object's own, for the descriptor never blocks."""
-        if level == socket.SOL_SOCKET and option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            seconds, micro = struct.unpack("@ll", value)
-            if option == socket.SO_RCVTIMEO:
-                self._receive_timeout = seconds + micro / 1e6
-            else:
-                self._send_timeout = seconds + micro / 1e6
-            return
+        """Set an option."""
         self._sock.setsockopt(level, option, value)
 
     def shutdown(self, how: int) -> None:

@@ -1,18 +1,15 @@
-"""A connection's socket and its place in the poll: waiting, sending to the end, ending.
-
-A connection is in one of the states below and belongs to one thread at a time: the leader, except in RUN, when it
-belongs to the thread that runs the author's code. RUN begins and ends under the server's lock; everything else is the
-owner's alone, so nothing here leans on the GIL.
-"""
+"""A connection's socket and its place in the poll: waiting, sending to the end, ending (its states: states.py)."""
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from time import monotonic
 
 from .errors import Disconnected
-from .poll import READ
+from .poll import READ, WRITE
+from .states import CLOSED, FLUSH, LINGER, LINGER_MOST, LINGER_SECONDS, PROGRESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,21 +19,10 @@ if TYPE_CHECKING:
     from .request import Request
     from .server import Server
 
-IDLE = 0  # waits for a head, or for the rest of one
-BODY = 1  # collects a small body
-RUN = 2  # the author's code runs, in a thread that does not lead
-QUEUED = 3  # a request waits for a context
-FLUSH = 4  # a response waits for its reader
-DRAIN = 5  # reads the rest of a body that nobody wanted
-LINGER = 6  # answered and half closed: lets the client read the answer before the end
-CLOSED = 7
-
 DONTWAIT = socket.MSG_DONTWAIT
 BLOCKED = (BlockingIOError, InterruptedError)
-# A client that still sends must be able to read why it was refused; a close at once would reset it (RFC 9112 9.6).
-# So long for each piece, and so long (whole seconds) for all of them, as nginx' lingering_time.
-LINGER_SECONDS = 2.0
-LINGER_MOST = 30
+# The longest wait of one poll, seconds: its milliseconds must fit an int of C.
+_DAY = 86400.0
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -45,7 +31,7 @@ class Transport:
 
     server: Server
     fd: int
-    mark: int
+    mark: int  # octets at the last progress (BODY, DRAIN, a body that is read), since it (FLUSH), a time (LINGER)
     request: Any  # the socket: http.server's name for it
     client_address: Any
     state: int
@@ -58,7 +44,11 @@ class Transport:
     deadline: float
     _recv: Any
     _send: Any
-    _blocking = False
+    # Of the thread of the run, while the client is slow: seconds it has waited for it, and octets that were taken,
+    # since the last progress.
+    _waited = 0.0
+    _stalled = 0.0
+    _taken = 0
     owed: Callable[[int], None] | None = None  # logs the answer in `out`, told how many of its octets were not sent
 
     def park(self, state: int, mask: int) -> None:
@@ -68,11 +58,11 @@ class Transport:
             with server.lock:
                 watched = self.watched
                 self.watched = mask
-                self.state = state
                 if watched == 0:
                     server.poller.register(self.fd, mask)
                 elif watched != mask:
                     server.poller.modify(self.fd, mask)
+                self.state = state  # last: from here on the leader may close it
         except OSError:
             self.watched = 0
             self.close()
@@ -136,42 +126,40 @@ class Transport:
     # The thread of the run only.
 
     def transmit(self, data: bytes) -> None:
-        """Send it all; block while the client reads, up to the time-out. Raises Disconnected."""
+        """Send it all; wait while the client makes progress. Raises Disconnected."""
         if self.gone:
             raise Disconnected("the client has gone")
         view = memoryview(data)
-        try:
-            sent = self._send(view, DONTWAIT)
-        except BLOCKED:
-            sent = 0
-        except OSError as error:
-            raise self._lost(error) from None
-        if sent == len(view):
-            return
-        self._block()
-        while sent < len(view):
-            view = view[sent:]
+        while True:
             try:
-                sent = self._send(view)
-            except OSError as error:  # a time-out is a BlockingIOError
-                raise self._lost(error) from None
+                sent = self._send(view, DONTWAIT)
+            except BLOCKED:
+                sent = 0
+            except OSError as error:
+                raise self._lost(error.strerror) from None
+            if self._stalled:
+                self._taken += sent
+                if self._taken >= PROGRESS:
+                    self._taken, self._stalled = 0, 0.0
+            if sent == len(view):
+                return
+            view = view[sent:]
+            self._stalled += self._wait(WRITE, self.server.write_timeout - self._stalled)
+            if self._stalled >= self.server.write_timeout:
+                raise self._lost("it does not read")
 
-    def _lost(self, error: OSError) -> Disconnected:
+    def _lost(self, why: str | None) -> Disconnected:
         self.gone = True
-        # A time-out of the socket is a BlockingIOError.
-        why = "it does not read" if isinstance(error, BlockingIOError) else error.strerror
         return Disconnected(f"the client has gone: {why}")
 
-    def _block(self) -> None:
-        if not self._blocking:
-            self._blocking = True
-            for option, seconds in (
-                (socket.SO_RCVTIMEO, self.server.body_timeout),
-                (socket.SO_SNDTIMEO, self.server.write_timeout),
-            ):
-                whole = min(int(seconds), 1 << 30)
-                value = struct.pack("@ll", whole, int((seconds - int(seconds)) * 1e6) or (0 if whole else 1000))
-                self.request.setsockopt(socket.SOL_SOCKET, option, value)
+    def _wait(self, mask: int, seconds: float) -> float:
+        """Wait until the client has sent (READ) or taken (WRITE) something; return how long that took, at least."""
+        begun = monotonic()
+        ready = select.poll()
+        ready.register(self.fd, mask)
+        if not ready.poll(max(1.0, min(seconds, _DAY) * 1000)) and seconds < _DAY:
+            return seconds
+        return monotonic() - begun
 
     def peer(self) -> tuple[str, int]:
         """Return the client's address and port."""
