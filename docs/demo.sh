@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make demo: an effe made, built, run and asked. Usage: PYTHON=… demo.sh DIRECTORY PORT
+# make demo: create, build, run and call an effe. Usage: PYTHON=… demo.sh DIRECTORY PORT
 set -euo pipefail
 directory=$1 port=$2
 PYTHON="$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")"
@@ -37,7 +37,7 @@ log=$(mktemp)
 effe=$!
 trap 'kill $effe 2>/dev/null || true; rm -f "$log"' EXIT
 
-# The effe says when it answers; it is asked then, and once only.
+# The effe logs when it is ready. Only then one request is sent.
 while ! grep -q "$port" "$log"; do
     kill -0 "$effe" 2>/dev/null || { cat "$log" >&2; echo "error: the effe ended before it answered" >&2; exit 1; }
     sleep 0.02

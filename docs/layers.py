@@ -58,7 +58,7 @@ def size_text(size: int) -> str:
 
 
 def draw(found: list[tuple[str, int]]) -> str:
-    """Return the picture: the code on top, as it lies."""
+    """Return the picture, with the code layer on top."""
     height = 40 + len(found) * (HEIGHT + GAP)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'

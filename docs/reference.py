@@ -1,7 +1,7 @@
 """Write docs/reference/cli.md and errors.md, from the commands' own help and the codes, and a table of server.md.
 
 python docs/reference.py            write them
-python docs/reference.py --check    fail when they are not what the tool says now
+python docs/reference.py --check    fail if they are out of date
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ CLI = """# The command line
 
 For all commands:
 
-- **Streams.** stdout carries the result alone: a path, JSON, YAML, the body of an answer. Everything else goes to
+- **Streams.** stdout gets only the result: a path, JSON, YAML, or the body of an answer. Everything else goes to
   stderr. So `pex=$(effe-tool build -q)` works.
-- **Exit code.** 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
-- **Errors** have a code, a place and a fix that can be typed; `effe-tool explain E112` tells more, and [Error
-  codes](errors.md) lists them. `--json` prints one document on stdout, an error too:
-  `{"error": {"code", "message", "file", "line", "column", "fix"}}`. A traceback appears with `--traceback` only.
-- **Which effe.** A `.py` file is that effe; a directory with `logic.py` is that effe; any other directory stands for
-  every effe below it. Without an argument it is the working directory, or its direct children where that is none.
-  Directories called `build`, `dist`, `node_modules`, `out`, `tests`, `venv` and hidden ones are passed over.
-- **Colours** where a terminal reads them; `NO_COLOR`, `FORCE_COLOR` and `TERM=dumb` are obeyed. Nobody is asked
-  anything where stdin is no terminal.
-- **Completion**: `effe-tool --install-completion` in bash, zsh or fish; commands, flags and template names.
-- **Indexes** of packages are those of pip's and uv's configuration. What can be made again is kept in
-  `$XDG_CACHE_HOME/effe-tool`, else in `~/.cache/effe-tool`.
+- **Exit code.** 0: done; 1: failed; 2: wrong usage; 130: interrupted by Ctrl-C.
+- **Errors** have a code, a place and a fix. `effe-tool explain E112` explains a code; [Error codes](errors.md) lists
+  all of them. With `--json` stdout is one document, also for an error:
+  `{"error": {"code", "message", "file", "line", "column", "fix"}}`. `--traceback` shows a traceback.
+- **Which effe.** A `.py` file is one effe, and so is a directory with `logic.py`. Any other directory stands for every
+  effe below it. The default is the working directory or, if that is not an effe, its direct subdirectories.
+  Hidden directories and those called `build`, `dist`, `node_modules`, `out`, `tests` or `venv` are skipped.
+- **Colours** are used on a terminal; `NO_COLOR`, `FORCE_COLOR` and `TERM=dumb` are respected. A command asks questions
+  only if stdin is a terminal.
+- **Completion** of commands, flags and template names: `effe-tool --install-completion` in bash, zsh or fish.
+- **Package indexes** are those of pip's and uv's configuration. The cache is `$XDG_CACHE_HOME/effe-tool`, otherwise
+  `~/.cache/effe-tool`; it can be deleted at any time.
 
 """
 

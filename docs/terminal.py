@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 WIDTH = 84
-# rich's own frame names a font of another host: a picture in a README fetches nothing.
+# rich's own frame loads a font from another host; a picture in a README must not.
 FRAME = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; \

@@ -16,17 +16,17 @@ INFO = {"name": "markdown", "version": "1.0", "doc": "Markdown in, HTML with hig
 
 
 class Context:
-    """The compiled grammar, and a lexer for each language seen: made once, used by one request at a time."""
+    """The compiled grammar, and a lexer for each language so far: created once, used by one request at a time."""
 
     def __init__(self):
         self.lexers = {}
         self.formatter = HtmlFormatter(nowrap=True)
-        # The text comes from strangers: HTML in it is shown, not passed on.
+        # The text is untrusted: HTML in it is escaped.
         options = {"html": False, "highlight": self.highlight}
         self.grammar = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
 
     def highlight(self, code, language, attributes):
-        """Return the code as HTML; the empty string leaves it to the grammar, which only escapes it."""
+        """Return the code as HTML; for an empty string the grammar only escapes the code."""
         if language not in self.lexers:
             try:
                 self.lexers[language] = get_lexer_by_name(language)

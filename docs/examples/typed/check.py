@@ -1,4 +1,4 @@
-"""What a type checker is shown: the module is an effe."""
+"""For a type checker: the module must be an effe."""
 
 import logic
 

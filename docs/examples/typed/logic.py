@@ -2,7 +2,7 @@
 # requires-python = ">=3.10"
 # dependencies = []
 # ///
-"""typed: the contract with its types; mypy --strict and pyright accept it."""
+"""typed: the contract with type hints; mypy --strict and pyright accept it."""
 
 from __future__ import annotations
 

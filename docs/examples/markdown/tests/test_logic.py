@@ -11,7 +11,7 @@ def client():
 
 
 def test_code_is_highlighted(client):
-    """A block of a language Pygments knows comes out in spans."""
+    """A block in a language that Pygments knows is highlighted with spans."""
     answer = client.post("/", data=b"# Title\n\n```python\nx = 1\n```\n")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -21,32 +21,32 @@ def test_code_is_highlighted(client):
 
 @pytest.mark.parametrize("language", ["", "no-such-language"])
 def test_other_code_is_escaped(client, language):
-    """A block of an unknown language, or of none, is shown as it is."""
+    """A block in an unknown language, or without one, is only escaped."""
     answer = client.post("/", data=f"```{language}\n<b>\n```\n".encode())
     assert "&lt;b&gt;" in answer.text
 
 
 def test_html_is_not_passed_on(client):
-    """A script in the text is text."""
+    """A script in the text is escaped."""
     assert "<script" not in client.post("/", data=b"a <script>alert(1)</script>").text
 
 
 def test_style_sheet(client):
-    """GET answers the classes the spans use."""
+    """GET returns a style sheet with the classes of the spans."""
     answer = client.get("/")
     assert answer.headers["Content-Type"].startswith("text/css")
     assert "code .mi {" in answer.text
 
 
 def test_refusals(client):
-    """What is no text is 400, another method 405."""
+    """A body that is not text is 400, another method 405."""
     assert client.post("/", data=b"\xff").status == 400
     assert client.request("DELETE", "/").status == 405
     assert client.errors == []
 
 
 def test_one_grammar_for_many_requests(client):
-    """The context is made once and used again."""
+    """The context is created once and reused."""
     for _ in range(3):
         client.post("/", data=b"a")
     assert len(client.contexts) == 1

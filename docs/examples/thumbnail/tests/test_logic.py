@@ -23,7 +23,7 @@ def picture(width, height, kind="PNG"):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_it_shrinks_and_keeps_the_shape(client, kind):
-    """The longer side becomes ?size=, whatever format comes in."""
+    """The longer side becomes ?size=, for every input format."""
     answer = client.post("/?size=50", data=picture(200, 100, kind))
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "image/png"
@@ -31,7 +31,7 @@ def test_it_shrinks_and_keeps_the_shape(client, kind):
 
 
 def test_a_small_picture_stays(client):
-    """Nothing is enlarged; 128 is the size nobody named."""
+    """Nothing is enlarged; the default size is 128."""
     assert Image.open(io.BytesIO(client.post("/", data=picture(10, 20)).body)).size == (10, 20)
 
 
@@ -43,7 +43,7 @@ def test_a_size_that_is_none(client, size):
 
 @pytest.mark.parametrize(("body", "status"), [(b"", 415), (b"hello", 415), (picture(200, 100)[:-200], 400)])
 def test_what_is_no_picture(client, body, status):
-    """Neither text nor half a file becomes a 500."""
+    """Neither text nor a truncated file is a 500."""
     assert client.post("/", data=body).status == status
     assert client.errors == []
 
