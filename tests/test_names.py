@@ -30,7 +30,6 @@ MADE = {
     "effetool/embedded.py",
     "effetool/templates",
     "effetool.py",
-    "tests/docs/test_words.py",
     "effetool/x.py",
 }
 # Of an author, or of a test.
