@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import posixpath
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,13 +17,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from ..artifact import check_replaceable
 from ..errors import ImageError, Place
 from .config import INDEX, MANIFEST, Base, Platform, encode, manifest
 from .layer import Layer, compress, epoch, inflated
 from .store import Blob, Store
+from .tar import Member, members
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["Built", "Files", "Manifest", "import_layout", "open_files", "understood", "write_archive"]
 
@@ -38,6 +43,8 @@ LAYER_TYPES = {
 # A document is held in memory; registries refuse manifests above 4 MiB too (distribution-spec).
 MAX_DOCUMENT = 4 << 20
 MAX_IMAGES = 200  # in one index; the largest have some twenty, and as many attestations
+MAX_MEMBERS = 100_000  # names in a saved image; each layer is one or three
+MAX_LINKS = 8
 GZIP = b"\x1f\x8b"
 
 
@@ -89,23 +96,57 @@ class _Directory:
 
 
 class _Tar:
-    def __init__(self, tar: tarfile.TarFile) -> None:
-        self.tar = tar
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.members: dict[str, Member] = {}
+        for member in members(file, seek=True):
+            self.members[member.name.removeprefix("./")] = member
+            if len(self.members) > MAX_MEMBERS:
+                raise ValueError(f"it holds more than {MAX_MEMBERS} files")
 
     def open(self, name: str) -> IO[bytes]:
-        try:
-            member = self.tar.getmember(name)
-        except KeyError:
-            member = self.tar.getmember(f"./{name}")
-        # `docker save` of old wrote equal layers as links to the first one; extractfile follows them inside the tar.
-        file = self.tar.extractfile(member)
-        if file is None:
+        for _ in range(MAX_LINKS):
+            member = self.members[name]
+            if member.kind not in (b"1", b"2"):
+                break
+            # `docker save` of old wrote equal layers as links to the first one: followed inside the tar.
+            folder = posixpath.dirname(name) if member.kind == b"2" else ""
+            name = posixpath.normpath(posixpath.join(folder, member.link))
+        if member.kind not in b"0\0" or member.is_directory:
             raise KeyError(name)
-        return file
+        return io.BufferedReader(_Part(self.file, member.offset, member.size), 1 << 16)
 
     def read(self, name: str) -> bytes:
         with self.open(name) as file:
             return _document(file, name)
+
+
+class _Part(io.RawIOBase):
+    """The bytes of one member, of a file that others read too."""
+
+    def __init__(self, file: IO[bytes], offset: int, size: int) -> None:
+        self._file = file
+        self._offset = offset
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        self._file.seek(self._offset + self._at)
+        data = self._file.read(min(len(view), max(0, self._size - self._at)))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def _document(file: IO[bytes], name: str) -> bytes:
@@ -122,7 +163,7 @@ def understood(name: str, place: Place | None = None, fix: str = "") -> Iterator
     Raises:
         ImageError: E403.
     """
-    wrong = (OSError, tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError)
+    wrong = (OSError, KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError)
     try:
         yield
     except (*wrong, zlib.error) as error:
@@ -154,7 +195,7 @@ def open_files(path: Path) -> Iterator[Files]:
             shutil.copyfileobj(inflated(file, path.stat().st_size), plain, 1 << 20)
             file = plain
         file.seek(0)
-        yield _Tar(stack.enter_context(tarfile.open(fileobj=file, mode="r:")))
+        yield _Tar(file)
 
 
 def import_layout(store: Store, files: Files) -> list[Manifest]:

@@ -7,14 +7,13 @@ it unpacks to is bounded.
 from __future__ import annotations
 
 import re
-import tarfile
 import zlib
 from collections.abc import Sequence
-from typing import Self
 
 from ..errors import ImageError
 from .layer import Layer, inflated
 from .store import Store
+from .tar import members
 
 __all__ = ["PYTHON", "look"]
 
@@ -23,21 +22,14 @@ CERTIFICATES = re.compile(
     r"(?:etc/ssl/certs/ca-certificates\.crt|etc/ssl/cert\.pem|etc/pki/tls/certs/ca-bundle\.crt)\Z"
 )
 MUSL = re.compile(r"(?:usr/)?lib/ld-musl-[^/]+\Z")
+# Wherever it lies: /etc/ld.so.conf may name any directory. Not what a Python package keeps for itself.
+LIBRARY = re.compile(r"(?!.*-packages/)(?:[^/]+/)+(?:lib|ld-)[^/]*\.so(?:\.[^/]*)?\Z")
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
-MAX_NAME = 1 << 20  # bytes of an extended header: tarfile holds it in memory
-
-
-class _Header(tarfile.TarInfo):
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in b"xgXLK" and header.size > MAX_NAME:
-            raise ValueError("a name in it is longer than any name is")
-        return header
+MATTER = (PYTHON, CERTIFICATES, MUSL, LIBRARY)
 
 
 def look(store: Store, layers: Sequence[Layer]) -> dict[str, object]:
-    """Return which Python there is, whether certificates are, and whether the C library is musl.
+    """Return which Python there is, whether certificates are, whether the C library is musl, and the shared libraries.
 
     Raises:
         ImageError: E403 when a layer cannot be read, or unpacks to far more than layers do.
@@ -52,7 +44,7 @@ def look(store: Store, layers: Sequence[Layer]) -> dict[str, object]:
             )
         try:
             names = _above(store, layer, names)
-        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+        except (OSError, EOFError, zlib.error, ValueError) as error:
             raise ImageError(
                 f"a layer of the base cannot be read: {error}", code="E403", fix="fetch or save the image again"
             ) from error
@@ -63,6 +55,7 @@ def look(store: Store, layers: Sequence[Layer]) -> dict[str, object]:
         "python": f"/{best}" if best else None,
         "certificates": any(CERTIFICATES.match(name) for name in names),
         "musl": any(MUSL.match(name) for name in names),
+        "libraries": sorted({name.rpartition("/")[2] for name in names if LIBRARY.match(name)}),
     }
 
 
@@ -72,20 +65,21 @@ def _above(store: Store, layer: Layer, below: set[str]) -> set[str]:
     below = set(below)
     with store.checked(layer.blob) as packed:
         plain = inflated(packed, layer.blob.size) if layer.media_type.endswith("gzip") else packed
-        with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header) as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-                name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
-                folder, _, last = name.rpartition("/")
-                if last == OPAQUE:
-                    below = {known for known in below if not known.startswith(f"{folder}/")}
-                elif last.startswith(WHITEOUT):
-                    hidden = f"{folder}/{last.removeprefix(WHITEOUT)}".lstrip("/")
-                    below = {known for known in below if not f"{known}/".startswith(f"{hidden}/")}
-                elif not member.isdir():
+        for member in members(plain):
+            name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
+            folder, _, last = name.rpartition("/")
+            if last == OPAQUE:
+                below = {known for known in below if not known.startswith(f"{folder}/")}
+            elif last.startswith(WHITEOUT):
+                hidden = f"{folder}/{last.removeprefix(WHITEOUT)}".lstrip("/")
+                below = {known for known in below if not f"{known}/".startswith(f"{hidden}/")}
+            elif not member.is_directory:
+                if below:
                     below = {known for known in below if not known.startswith(f"{name}/")}
-                    if PYTHON.match(name) or CERTIFICATES.match(name) or MUSL.match(name):
-                        own.add(name)
+                if any(pattern.match(name) for pattern in MATTER):
+                    own.add(name)
+        while plain.read(1 << 20):
+            pass
         while packed.read(1 << 20):
             pass
     return below | own

@@ -76,7 +76,8 @@ def test_a_name_is_never_a_path(store: Store) -> None:
 @pytest.mark.parametrize("path", ["etc/ssl/certs/ca-certificates.crt", "etc/ssl/cert.pem", "./etc/ssl/cert.pem"])
 def test_certificates_and_the_c_library_are_seen(store: Store, path: str) -> None:
     """Where Debian, Alpine and OpenSSL have the bundle; Alpine's loader tells of musl."""
-    assert look(store, [layer(store, path)]) == {"python": None, "certificates": True, "musl": False}
+    found = look(store, [layer(store, path)])
+    assert found == {"python": None, "certificates": True, "musl": False, "libraries": []}
     assert look(store, [layer(store, "lib/ld-musl-x86_64.so.1")])["musl"] is True
 
 
@@ -90,6 +91,14 @@ def bomb(store: Store) -> Layer:
         for _ in range(300):
             zipped.write(bytes(1 << 20))
     return Layer(store.add(file.getvalue()), "", GZIPPED)
+
+
+def test_shared_libraries_are_known_by_name(store: Store) -> None:
+    """In any directory that a loader may search; not what Python packages bring for themselves."""
+    names = ("usr/lib/x86_64-linux-gnu/libgomp.so.1", "opt/x/libfoo.so", "usr/lib/libz.so.1.2/x", "usr/lib/libz.a")
+    own = "usr/lib/python3/dist-packages/x/libx.so.1"
+    found = look(store, [layer(store, *names, own, "lib64/ld-linux-x86-64.so.2")])
+    assert found["libraries"] == ["ld-linux-x86-64.so.2", "libfoo.so", "libgomp.so.1"]
 
 
 def long_name(store: Store) -> Layer:
@@ -106,7 +115,7 @@ HOSTILE: dict[str, tuple[Callable[[Store], Layer], str]] = {
         lambda store: Layer(store.add(gzip.compress(bytes(10_000))[:-20]), "", GZIPPED),
         "ended before the end-of-stream",
     ),
-    "no tar": (lambda store: packed(store, b"nonsense" * 1000), "cannot be read"),
+    "no tar": (lambda store: packed(store, b"nonsense" * 1000), "not a tar"),
     "zstd": (lambda store: packed(store, b"", GZIPPED[:-4] + "zstd"), "zstd"),
 }
 
