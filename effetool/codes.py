@@ -223,6 +223,12 @@ CODES: dict[str, Entry] = {
         "What a build can use again, such as the base that pex makes, is kept in $XDG_CACHE_HOME/effe-tool or ~/.cache/effe-tool. That "
         "directory cannot be made or written to, or is another user's: every build starts from nothing.",
     ),
+    "E163": Entry(
+        "a shared library is not here",
+        "The native code of a wheel needs a library that wheels expect of every system (libgomp, libstdc++, libGL …), and this machine does "
+        "not have it: the import fails here. It is read from the wheels' files, and nothing is loaded. It is only said, because the .pex may "
+        "be for another machine. `effe-tool image` adds such libraries by itself.",
+    ),
     "E201": Entry("exists", "`new` replaces no file unless told to with --force, and then only those it lists."),
     "E202": Entry("no such template", "`effe-tool new --list` shows the templates there are."),
     "E203": Entry(
@@ -317,6 +323,12 @@ CODES: dict[str, Entry] = {
         "no base from Debian packages",
         "`effe-tool base` takes Python and its libraries from the Debian or Ubuntu packages of the machine it runs on: it needs apt-get, "
         "dpkg-deb and their archive, but neither root nor a container engine. Elsewhere give --base a reference.",
+    ),
+    "E409": Entry(
+        "a shared library that the image would lack",
+        "The native code of a wheel needs a library that neither the wheel nor the base has, and the import would fail. To the small base "
+        "it is added from the Debian packages of this machine; to another base nothing is added: take one that has it. A library that no "
+        "package has, such as a graphics driver's, is only named.",
     ),
     "E410": Entry(
         "two effes of one name",

@@ -21,6 +21,7 @@ from .cache import Cache
 from .contents import runtime_files
 from .options import Options
 from .preparing import Clock, Prepared
+from .shared_libraries import missing_here
 from .wheelhouse import create, digest_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,13 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
         _replace(temporary, prepared.target)
     cache.put("made", prepared.inputs, digest.encode())
     artifact = Artifact(
-        prepared.target, prepared.info, digest, size, contents.facts, start=start, warnings=prepared.warnings
+        prepared.target,
+        prepared.info,
+        digest,
+        size,
+        contents.facts,
+        start=start,
+        warnings=(*prepared.warnings, *missing_here(prepared.resolution, cache)),
     )
     clock.step("built", str(prepared.target), f"{_kilo(size)}  sha256 {digest[:8]}…")
     return artifact

@@ -197,10 +197,10 @@ def _by_engine(
     from ..image.reference import tag_of
 
     name = engine_base(base)
-    text = containerfile(artifact, base, name)
+    text = containerfile(store, artifact, base, name)
     if engine is None:
         if output is not None:
-            write_context(artifact, base, output)
+            write_context(store, artifact, base, output)
             (output / "Containerfile").write_text(text)
             console.write(f"wrote {output}/: podman build -t {artifact.name} {output}")
         console.result(text.rstrip("\n"))
@@ -209,7 +209,7 @@ def _by_engine(
     tags = tag or [tag_of(artifact.info.name, artifact.version, artifact.digest)]
     with tempfile.TemporaryDirectory(prefix="effe-tool-image-") as context:
         root = Path(context)
-        write_context(artifact, base, root)
+        write_context(store, artifact, base, root)
         (root / "Containerfile").write_text(text)
         if base.name is None:
             _load_base(store, base, name, found)

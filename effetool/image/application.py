@@ -14,7 +14,7 @@ import re
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from ..artifact import LEAST, RATIO
 from ..errors import ImageError, Place
 from .layer import Entry
 
-__all__ = ["Application", "Target", "read_application"]
+__all__ = ["LIB", "Application", "Target", "read_application"]
 
 ROOT = "app"
 LIB = "app/lib"
@@ -87,11 +87,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Application:
-    """The files of an image above its base, by layer."""
+    """The files of an image above its base, by layer; `wheels` says which wheel a file of a dependency came with."""
 
     runtime: list[Entry]
     dependencies: list[Entry]
     code: list[Entry]
+    wheels: dict[str, str] = field(default_factory=dict)
 
 
 def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Application:
@@ -116,6 +117,7 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
     runtime: dict[str, Entry] = {}
     dependencies: dict[str, Entry] = {}
     code: dict[str, Entry] = {}
+    origins: dict[str, str] = {}
     for info in infos:
         name = info.filename
         if info.is_dir() or name.startswith(BOOT) or name.endswith(".pyc"):
@@ -125,6 +127,7 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
             if wheel not in chosen or not rest or _bookkeeping(rest[0]):
                 continue
             _put(dependencies, f"{LIB}/{rest[0]}", archive, info, path)
+            origins.setdefault(f"{LIB}/{rest[0]}", wheel)
         elif name.startswith("effetool/") and name != "effetool/embedded.py":
             _put(runtime, f"{ROOT}/{name}", archive, info, path)
         else:
@@ -137,7 +140,7 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
             fix="effe-tool build",
         )
     runtime[f"{ROOT}/__main__.py"] = Entry(f"{ROOT}/__main__.py", data=MAIN.encode())
-    return Application(list(runtime.values()), list(dependencies.values()), list(code.values()))
+    return Application(list(runtime.values()), list(dependencies.values()), list(code.values()), origins)
 
 
 def _choose(wheels: list[str], target: Target, path: Path) -> set[str]:

@@ -95,9 +95,10 @@ def inspect(store: Store, image: Manifest, name: str | None) -> Base:
     # The layers' own digests: a configuration can name others than it comes with.
     key = hashlib.sha256("".join(layer.blob.digest for layer in image.layers).encode()).hexdigest()
     facts = store.record("base", key)
-    if facts is None:
+    if facts is None or "libraries" not in facts:
         facts = look(store, image.layers)
         store.keep("base", key, facts)
+    libraries = facts["libraries"]
     python = facts.get("python")
     if not isinstance(python, str) or (match := PYTHON.match(python.lstrip("/"))) is None:
         raise ImageError(
@@ -115,4 +116,5 @@ def inspect(store: Store, image: Manifest, name: str | None) -> Base:
         "musllinux" if facts.get("musl") else "manylinux",
         name,
         image.blob.digest or None,
+        frozenset(map(str, libraries)) if isinstance(libraries, list) else frozenset(),
     )

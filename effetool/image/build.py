@@ -15,6 +15,7 @@ from .compiled import compile_entries, find_python
 from .config import INDEX, MANIFEST, Base, configuration, encode, index, manifest
 from .layer import Entry, Layer, write_layer
 from .layout import Built, Manifest
+from .libraries import libraries_layer, library_entries
 from .reference import tag_of
 from .small import Progress
 from .store import Store
@@ -61,11 +62,12 @@ def build_image(store: Store, artifact: Artifact, bases: Sequence[Base], progres
     """Make the image of `artifact` on each base; the manifests and layers are in the store then.
 
     Raises:
-        ImageError: E402 for what is no artefact, E406 when a dependency has nothing for a platform or its Python.
+        ImageError: E402 for what is no artefact, E406 when a dependency has nothing for a platform or its Python,
+            E409 when the base lacks a shared library and it cannot be added.
     """
     began = time.perf_counter()
     warnings: list[ImageError] = []
-    manifests = [_one(store, artifact, base, warnings) for base in bases]
+    manifests = [_one(store, artifact, base, warnings, progress) for base in bases]
     if len(manifests) == 1:
         built = Built(manifests[0].blob, MANIFEST, (manifests[0],))
     else:
@@ -82,11 +84,15 @@ def build_image(store: Store, artifact: Artifact, bases: Sequence[Base], progres
     return image
 
 
-def _one(store: Store, artifact: Artifact, base: Base, warnings: list[ImageError]) -> Manifest:
+def _one(store: Store, artifact: Artifact, base: Base, warnings: list[ImageError], progress: Progress) -> Manifest:
     layers = []
     with _opened(artifact) as archive:
         target = Target(base.version, base.platform.machine, base.libc)
         application = read_application(archive, artifact.path, target)
+        libraries, missing = libraries_layer(store, artifact, application, base, progress)
+        if libraries is not None:
+            layers.append(libraries)
+        warnings += missing
         for about, entries in _named(application):
             if entries:
                 layers.append(_layer(store, entries, base, about, warnings))
@@ -122,15 +128,19 @@ def _named(application: Application) -> list[tuple[str, list[Entry]]]:
     return [("dependencies", application.dependencies), ("runtime", application.runtime), ("code", application.code)]
 
 
-def application_of(artifact: Artifact, base: Base) -> list[tuple[str, list[Entry]]]:
+def application_of(
+    store: Store, artifact: Artifact, base: Base, progress: Progress = lambda *_: None
+) -> list[tuple[str, list[Entry]]]:
     """Return the files of each layer with their content in memory, for who writes them elsewhere.
 
     Raises:
-        ImageError: E402, E406.
+        ImageError: E402, E406, E409.
     """
     with _opened(artifact) as archive:
         application = read_application(archive, artifact.path, Target(base.version, base.platform.machine, base.libc))
-        return [
+        libraries, _ = libraries_layer(store, artifact, application, base, progress)
+        below = [] if libraries is None else [("libraries", library_entries(store, libraries))]
+        return below + [
             (about, [Entry(entry.name, data=entry.read(), mode=entry.mode) for entry in entries])
             for about, entries in _named(application)
         ]
@@ -139,7 +149,7 @@ def application_of(artifact: Artifact, base: Base) -> list[tuple[str, list[Entry
 def _layer(store: Store, entries: list[Entry], base: Base, about: str, warnings: list[ImageError]) -> Layer:
     python = find_python(base.version)
     dotted = f"{base.version[0]}.{base.version[1]}"
-    if python is None and not warnings:
+    if python is None and not any(warning.code == "E406" for warning in warnings):
         warnings.append(
             ImageError(
                 f"no python{dotted} on PATH: the image holds sources that are compiled at each start",

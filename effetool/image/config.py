@@ -39,6 +39,7 @@ PORT = 8080
 # As the header of a .pex has it; what the base says of it counts.
 ARENAS = "MALLOC_ARENA_MAX=1"
 OCI = "org.opencontainers.image."  # what a base says of itself with these is not true of what stands on it
+MAKER = "effe-tool base"
 SECOND = 1_000_000_000  # docker's durations are nanoseconds
 HEALTH = {"Interval": 10 * SECOND, "Timeout": 6 * SECOND, "StartPeriod": 30 * SECOND, "Retries": 3}
 
@@ -98,7 +99,9 @@ class Base:
         config: its configuration.
         python: path of its interpreter, and that interpreter's version.
         certificates: whether it has CA certificates where OpenSSL looks.
+        libc: `manylinux` (glibc) or `musllinux`.
         name: the reference it came from, None for a file.
+        libraries: the names of its shared libraries.
     """
 
     platform: Platform
@@ -110,6 +113,14 @@ class Base:
     libc: str = "manylinux"
     name: str | None = None
     digest: str | None = None
+    libraries: frozenset[str] = frozenset()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether `effe-tool base` made it, so that more of Debian's packages fit in."""
+        history = self.config.get("history")
+        last = history[-1] if isinstance(history, list) and history else None
+        return isinstance(last, dict) and last.get("created_by") == MAKER
 
 
 def timestamp() -> str:

@@ -13,6 +13,7 @@ from .build import application_of, labels_of
 from .compiled import compile_entries, find_python
 from .config import ARENAS, PORT, USER, Base, environment_of, start_of
 from .layer import Entry
+from .store import Store
 
 __all__ = ["containerfile", "engine_base", "write_context"]
 
@@ -23,7 +24,7 @@ def engine_base(base: Base) -> str:
     return base.name or f"localhost/effe-base:python{base.version[0]}.{base.version[1]}-{key[:12]}"
 
 
-def containerfile(artifact: Artifact, base: Base, name: str) -> str:
+def containerfile(store: Store, artifact: Artifact, base: Base, name: str) -> str:
     """Return the Containerfile of the artefact's image on the base that an engine knows by `name`."""
     start = start_of(base)
     values = {
@@ -33,7 +34,7 @@ def containerfile(artifact: Artifact, base: Base, name: str) -> str:
         "base": name,
         # The quoting of a Dockerfile is JSON's, but for `$`, which would be a variable.
         "labels": [(key, json.dumps(value).replace("$", "\\$")) for key, value in sorted(labels_of(artifact).items())],
-        "layers": [name for name, entries in application_of(artifact, base) if entries],
+        "layers": [name for name, entries in application_of(store, artifact, base) if entries],
         "variables": [entry for entry in environment_of(base) if entry == ARENAS],
         "user": USER,
         "port": PORT,
@@ -43,10 +44,10 @@ def containerfile(artifact: Artifact, base: Base, name: str) -> str:
     return render_template(templates_root() / "image", values)["Containerfile"]
 
 
-def write_context(artifact: Artifact, base: Base, root: Path) -> None:
+def write_context(store: Store, artifact: Artifact, base: Base, root: Path) -> None:
     """Write the directory that the Containerfile copies from: one directory for each layer."""
     python = find_python(base.version)
-    for name, entries in application_of(artifact, base):
+    for name, entries in application_of(store, artifact, base):
         compiled = compile_entries(entries, python, base.version) if python and entries else []
         for entry in [*entries, *compiled]:
             _write(root / name / entry.name, entry)
@@ -54,6 +55,10 @@ def write_context(artifact: Artifact, base: Base, root: Path) -> None:
 
 def _write(path: Path, entry: Entry) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if entry.link is not None:
+        path.unlink(missing_ok=True)
+        path.symlink_to(entry.link)
+        return
     with entry.stream() as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     path.chmod(entry.mode)

@@ -6,19 +6,22 @@ is checked by the archive's signatures as always. Packages are read with dpkg-de
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ImageError
+from ..native import debian_packages, read_native
 from .config import Platform, host_platform
-from .rootfs import Package, paragraph, read_tar
+from .layer import Entry
+from .rootfs import Package, control_file, paragraph, read_tar, trimmed
 
-__all__ = ["fetch"]
+__all__ = ["USUAL", "entries_of", "fetch", "fetch_libraries"]
 
 SEEDS = ("libpython3-stdlib", "python3-minimal", "ca-certificates", "base-files")
 # Dependencies of those that serve scripts of packages, terminals, Kerberos for NIS, Berkeley databases: rootfs leaves
@@ -35,6 +38,17 @@ LEFT_OUT = frozenset(
 ARCHITECTURES = {"arm": "armhf", "386": "i386", "mips64le": "mips64el", "mipsle": "mipsel", "ppc64le": "ppc64el"}
 ARCHITECTURE_LINE = re.compile(r"^Architectures:(.*)$", re.MULTILINE)
 NO_PLATFORM = {"all", "armel"}  # no architecture, and one that has no name of its own
+# What a wheel may expect of every system (PEP 600 and auditwheel's policies), and what compilers bring.
+USUAL = frozenset(
+    (
+        "libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libgfortran.so.5", "libquadmath.so.0", "libatomic.so.1",
+        "libmvec.so.1", "libcrypt.so.1", "libz.so.1", "libexpat.so.1", "libGL.so.1", "libX11.so.6", "libXext.so.6",
+        "libXrender.so.1", "libICE.so.6", "libSM.so.6", "libglib-2.0.so.0", "libgobject-2.0.so.0",
+        "libgthread-2.0.so.0", "libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0",
+        "libutil.so.1", "libresolv.so.2",
+    )
+)  # fmt: skip
+SHARED = re.compile(r"usr/lib/(?:[^/]+-linux-[^/]+/)?[^/]+\.so(?:\.\d+)*\Z|usr/share/doc/[^/]+/copyright\Z")
 FIRST = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
@@ -59,6 +73,80 @@ def fetch(platform: Platform, progress: Callable[[str, str], object]) -> tuple[l
         with ThreadPoolExecutor(4) as pool:
             packages = list(pool.map(lambda name: _unpack(records[name], files[name]), sorted(records)))
     return packages, python
+
+
+def fetch_libraries(
+    platform: Platform,
+    python: tuple[int, int],
+    wanted: Sequence[str],
+    there: Collection[str],
+    progress: Callable[[str, str], object],
+) -> tuple[list[Package], set[str]]:
+    """Return the packages with these shared libraries and with those that they need, and the libraries nobody has.
+
+    Args:
+        python: the base's, by which a base of another release is known.
+        there: the libraries that the base has: of a package only the others are taken.
+
+    Raises:
+        ImageError: E408 when the archive does not answer or is of another release than the base, E406 as `fetch`.
+    """
+    architecture = ARCHITECTURES.get(platform.architecture, platform.architecture)
+    found: dict[str, Package] = {}
+    have = set(there)
+    without: set[str] = set()
+    with _private_apt(architecture) as apt:
+        progress("update", "the lists of this machine's Debian packages")
+        _check(platform, architecture, Path(apt("apt-get", "update", fetch=True)).parent / "lists")
+        release = _python(_needs(_show(apt, ["libpython3-stdlib"])["libpython3-stdlib"]))
+        if release != python:
+            raise ImageError(
+                f"the base has Python {python[0]}.{python[1]}, the archive of this machine {release[0]}.{release[1]}",
+                code="E408",
+                fix="effe-tool base, which makes it of this machine's release",
+            )
+        open_ = set(wanted) - have
+        while open_:
+            # libc6 is always there: apt-cache fails when it knows none of the names.
+            records = _show(apt, sorted({"libc6", *(name for one in open_ for name in debian_packages(one))}))
+            chosen = {name for one in open_ for name in debian_packages(one)[:2] if name in records} - found.keys()
+            if chosen:
+                progress("fetch", ", ".join(sorted(chosen)))
+                names = (f"{name}:{records[name]['Architecture']}" for name in sorted(chosen))
+                folder = Path(apt("apt-get", "download", *names, fetch=True))
+                files = {path.name.partition("_")[0]: path for path in folder.glob("*.deb")}
+                for name in sorted(chosen):
+                    found[name] = _unpack(records[name], files[name], lambda name: _is_new(name, there))
+            have |= {_last(entry.name) for name in chosen for entry in found[name].entries}
+            without |= open_ - have
+            needed = {one for name in chosen for entry in found[name].entries for one in _needed(entry)}
+            open_ = needed - have - without
+    useful = [found[name] for name in sorted(found) if any(".so" in _last(one.name) for one in found[name].entries)]
+    return useful, without
+
+
+def entries_of(packages: Sequence[Package]) -> list[Entry]:
+    """Return the files of packages of libraries, and what tells a scanner of them."""
+    return [entry for package in packages for entry in (*package.entries, control_file(package))]
+
+
+def _is_new(name: str, there: Collection[str]) -> bool:
+    return SHARED.match(name) is not None and _last(name) not in there
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _needed(entry: Entry) -> tuple[str, ...]:
+    elf = read_native(io.BytesIO(entry.read())) if entry.is_file else None
+    return elf.needed if elf is not None else ()
+
+
+def _show(apt: Callable[..., str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the control fields of the packages of these names that there are."""
+    texts = apt("apt-cache", "show", "--no-all-versions", *names).split("\n\n")
+    return {record["Package"]: record for text in texts if text and (record := _fields(text))}
 
 
 def _check(platform: Platform, architecture: str, lists: Path) -> None:
@@ -119,12 +207,10 @@ def _closure(apt: Callable[..., str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     wanted = list(SEEDS)
     while wanted:
-        records = [
-            _fields(text) for text in apt("apt-cache", "show", "--no-all-versions", *wanted).split("\n\n") if text
-        ]
-        for record in records:
-            found.setdefault(record["Package"], record)
-        needed = [name for record in records for name in _needs(record)]
+        records = _show(apt, wanted)
+        for name, record in records.items():
+            found.setdefault(name, record)
+        needed = [name for record in records.values() for name in _needs(record)]
         wanted = sorted({name for name in needed if name not in found and name not in LEFT_OUT})
     # The two seeds that are names for the release's version are empty themselves; base-files is read for os-release.
     return {name: record for name, record in found.items() if name not in ("libpython3-stdlib", "python3-minimal")}
@@ -144,17 +230,19 @@ def _fields(text: str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in lines}
 
 
-def _python(records: dict[str, dict[str, str]]) -> tuple[int, int]:
-    for name in records:
+def _python(names: Iterable[str]) -> tuple[int, int]:
+    for name in names:
         if (match := re.fullmatch(r"libpython(\d+)\.(\d+)-stdlib", name)) is not None:
             return int(match[1]), int(match[2])
     raise ImageError("the archive has no libpython3.N-stdlib", code="E408", fix="give --base a reference")
 
 
-def _unpack(record: dict[str, str], path: Path) -> Package:
+def _unpack(
+    record: dict[str, str], path: Path, keep: Callable[[str], bool] = lambda name: not trimmed(name)
+) -> Package:
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        entries = read_tar(process.stdout)
+        entries = read_tar(process.stdout, keep)
         process.stdout.read()  # what tar pads with, so that dpkg-deb ends well
     if process.returncode:
         raise ImageError(f"dpkg-deb cannot read {path.name}", code="E408", fix="run it again")

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from .layer import Entry
 
-__all__ = ["Package", "collect", "trimmed"]
+__all__ = ["Package", "collect", "control_file", "paragraph", "read_tar", "trimmed"]
 
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 # /usr is merged in every release since Debian 12; packages of 12 still name both halves.
@@ -42,13 +42,13 @@ class Package:
     entries: tuple[Entry, ...]
 
 
-def read_tar(file: IO[bytes]) -> tuple[Entry, ...]:
-    """Return what a package's tar holds, owners and times left behind."""
+def read_tar(file: IO[bytes], keep: Callable[[str], bool] = lambda name: not trimmed(name)) -> tuple[Entry, ...]:
+    """Return what a package's tar holds of the files that `keep` names, owners and times left behind."""
     found = []
     with tarfile.open(fileobj=file, mode="r|") as tar:
         for member in tar:
             name = _merged(member.name.removeprefix("./").strip("/"))
-            if not name or member.isdir() or trimmed(name):
+            if not name or member.isdir() or not keep(name):
                 continue
             if member.issym():
                 found.append(Entry(name, link=member.linkname))
@@ -80,8 +80,8 @@ def collect(packages: Iterable[Package], python: tuple[int, int]) -> list[Entry]
                 authorities[entry.name] = entry.read()
             else:
                 entries[entry.name] = entry
-        control = f"var/lib/dpkg/status.d/{package.name}"
-        entries[control] = Entry(control, data=package.control.encode())
+        control = control_file(package)
+        entries[control.name] = control
     if f"usr/bin/python{version}" not in entries:
         raise ValueError(f"no usr/bin/python{version} in the packages")
     if not authorities:
@@ -105,6 +105,11 @@ def collect(packages: Iterable[Package], python: tuple[int, int]) -> list[Entry]
     ):
         entries[entry.name] = entry
     return list(entries.values())
+
+
+def control_file(package: Package) -> Entry:
+    """Return the file that tells a scanner of a package, where distroless images have it."""
+    return Entry(f"var/lib/dpkg/status.d/{package.name}", data=package.control.encode())
 
 
 def paragraph(fields: Mapping[str, str]) -> str:

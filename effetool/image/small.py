@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import ImageError
-from .config import USER, Platform, encode, manifest, timestamp
+from .config import MAKER, USER, Platform, encode, manifest, timestamp
 from .layer import Entry, Layer, write_layer
 from .layout import Manifest, load_manifest
 from .store import Blob, Store
@@ -124,7 +124,7 @@ def _base_config(platform: Platform, layer: Layer, version: tuple[int, int]) -> 
             },
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-        "history": [{"created": timestamp(), "created_by": "effe-tool base", "comment": ABOUT}],
+        "history": [{"created": timestamp(), "created_by": MAKER, "comment": ABOUT}],
     }
 
 
