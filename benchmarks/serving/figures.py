@@ -90,7 +90,9 @@ def _own(found: Found) -> str:
     return "\n".join(["| effe alone | |", "|---|---|", *rows, ""]) if rows else ""
 
 
-def _method(rounds: int, seconds: int) -> str:
+def where() -> str:
+    """Name the machine, Python and Go that were measured with."""
+
     def said(*command: str) -> str:
         try:
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -99,9 +101,12 @@ def _method(rounds: int, seconds: int) -> str:
 
     go = said("go", "env", "GOVERSION")
     python = f"Python {platform.python_version()}"
-    where = ", ".join(part for part in (load.machine(), python, go and f"Go {go.removeprefix('go')}") if part)
+    return ", ".join(part for part in (load.machine(), python, go and f"Go {go.removeprefix('go')}") if part)
+
+
+def _method(rounds: int, seconds: int) -> str:
     return (
-        f"Measured on {time.strftime('%-d %B %Y')}: {where}. Each server on one CPU, wrk on another; every server in "
+        f"Measured on {time.strftime('%-d %B %Y')}: {where()}. Each server on one CPU, wrk on another; every server in "
         f"turn, {rounds} rounds of {seconds} s. A figure is the median of the rounds; a ratio is to the effe in the "
         "same round, so that what else the machine does falls on both. CPU is user and system time of all the server's "
         "processes.\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -51,16 +53,16 @@ def _command(name: str) -> list[str]:
         folder.mkdir(exist_ok=True)
         source = shutil.copy(APPS / "hello.py", folder)
         tool = [sys.executable, "-m", "effetool", "build", "--quiet", source]
-        subprocess.run(tool, cwd=folder, env=_environ(), check=True, stdout=subprocess.PIPE)
+        subprocess.run(tool, cwd=folder, env=environ(), check=True, stdout=subprocess.PIPE)
         return [str(folder / "bench-1.0.pex"), "-port", "PORT"]
     if name == "go":
         binary = CACHE / "hello-go"
-        go = _environ() | {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+        go = environ() | {"GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
         subprocess.run(["go", "build", "-o", binary, APPS / "hello.go"], env=go, check=True)
         return [str(binary), "PORT"]
     if name in OURS:
         return [sys.executable, str(APPS / OURS[name]), "PORT"]
-    python = _install(name)
+    python = install(name)
     if name == "bjoern":
         return [python, str(APPS / "wsgi.py"), "PORT"]
     if name == "waitress":
@@ -74,7 +76,7 @@ def _command(name: str) -> list[str]:
     return [python, "-m", "uvicorn", *address, *fast, "asgi:app"]
 
 
-def _install(name: str) -> str:
+def install(name: str) -> str:
     """Install a peer into the cache's environment unless it is there; return the interpreter."""
     python = CACHE / "bin" / "python"
     done = CACHE / f"{name}.ready"
@@ -87,28 +89,37 @@ def _install(name: str) -> str:
     return str(python)
 
 
-def _environ() -> dict[str, str]:
+def environ() -> dict[str, str]:
+    """Return the environment of a server and of what builds it."""
     # Both change what is measured; they are usual in images and in tests.
     dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
     return {k: v for k, v in os.environ.items() if k not in dropped} | {"PYTHONPATH": str(ROOT)}
 
 
 class Running:
-    """A server that runs, on the given CPUs; `with` ends it."""
+    """A server that runs, on the given CPUs; `with` ends it. It has `files` descriptors; `tls`: it speaks TLS."""
 
-    def __init__(self, command: list[str], cpus: set[int]) -> None:
+    def __init__(
+        self, command: list[str], cpus: set[int], folder: Path = APPS, files: int = 0, tls: bool = False
+    ) -> None:
+        def prepare() -> None:
+            os.sched_setaffinity(0, cpus)
+            if files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+        self._tls = ssl._create_unverified_context() if tls else None
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._log = (CACHE / "server.log").open("w")
         self.process = subprocess.Popen(
             [word.replace("PORT", str(self.port)) for word in command],
-            cwd=APPS,
-            env=_environ(),
+            cwd=folder,
+            env=environ(),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+            preexec_fn=prepare,
         )
         end = time.monotonic() + 30
         while b"Hello from Effe" not in self.ask():
@@ -116,11 +127,13 @@ class Running:
                 raise SystemExit(f"{command[0]} does not serve: see {CACHE / 'server.log'}")
             time.sleep(0.02)
 
-    def ask(self) -> bytes:
+    def ask(self, path: str = "/") -> bytes:
         """Ask once; empty where nobody answers."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), 5) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                if self._tls:
+                    client = self._tls.wrap_socket(client)
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
                 return b"".join(iter(lambda: client.recv(65536), b""))
         except OSError:
             return b""
