@@ -26,7 +26,7 @@ _PIECE = 64 * 1024
 _PADDING = 100  # RFC 2046 5.1.1 transport-padding: white space that a gateway may have added behind a delimiter
 
 _NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_FIELD = re.compile((r"(" + _NAME + r"):[ \t]*([\t -~\x80-\xff]*)").encode()).fullmatch
+_FIELD = re.compile((r"(" + _NAME + r"):([\t -~\x80-\xff]*)").encode()).fullmatch
 _VALUE = re.compile(r"[ \t]*([^;\s\"]+)").match
 _PARAMETER = re.compile(r"[ \t]*;[ \t]*(" + _NAME + r")=(?:\"((?:[^\"\\]|\\.)*)\"|([^;\s\"]*))[ \t]*", re.DOTALL).match
 # RFC 2046 5.1.1: 1 to 70 of these, the last no space.
@@ -46,7 +46,8 @@ def parameters(text: str) -> tuple[str, dict[str, str]]:
     if match is None:
         raise ValueError(text)
     value, found = match[1].lower(), {}
-    while match.end() < len(text.rstrip("; \t")):
+    end = len(text.rstrip("; \t"))
+    while match.end() < end:
         match = _PARAMETER(text, match.end())
         if match is None or match[1].lower() in found:
             raise ValueError(text)
@@ -195,7 +196,7 @@ class _Reader:
             name = match[1].decode("ascii").lower()
             if name in fields:
                 raise HTTPError(400, "a header of the form is there twice")
-            fields[name] = match[2].decode("utf-8", "replace").rstrip(" \t")
+            fields[name] = match[2].decode("utf-8", "replace").strip(" \t")
         while len(self._data) < len(self._delimiter) - 2:
             self._need()
         if self._data.startswith(self._delimiter[2:]):

@@ -34,7 +34,8 @@ USUAL = 100
 _FRAMING = r"[cCtTeEhH](?i:on(?:nection(?!:[ \t]*keep-alive[ \t]*\r)|tent-length)|ransfer-encoding|xpect|ost):"
 _PLAIN = r"(?:(?!" + _FRAMING + r")" + _FIELD + r"){0," + str((USUAL - 3) // 4) + r"}"
 _PLAIN_AND_LENGTH = _PLAIN + r"(?:[cC](?i:ontent-length):[ \t]*([0-9]{1,18})[ \t]*\r\n" + _PLAIN + r"|)"
-_PLAIN_HOST = r"[Hh][Oo][Ss][Tt]:[ \t]*[0-9A-Za-z.\-]*(?::[0-9]*)?[ \t]*\r\n"
+# Here as everywhere: a run of blanks is matched in one way only, else a head of 32 KiB takes seconds.
+_PLAIN_HOST = r"[Hh][Oo][Ss][Tt]:[ \t]*(?:[0-9A-Za-z.\-]+(?::[0-9]*)?[ \t]*)?\r\n"
 _USUAL = re.compile(
     r"(?!CONNECT )(" + _NAME + r") (/[!\"$&->@-~]*)([?%\x80-\xff][!\"$-~\x80-\xff]*)? HTTP/1\.1"
     r"(\r\n(?:" + _PLAIN_HOST + r"|" + _PLAIN_AND_LENGTH + _PLAIN_HOST + r")" + _PLAIN_AND_LENGTH + r")\r\n",
@@ -47,13 +48,14 @@ _LINE_BEGUN = re.compile(_NAME + r"|\r\Z").match
 _OTHER_VERSION = re.compile(_NAME + r" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.I | re.S | re.A).match
 # RFC 9110 7.2 and RFC 3986 3.2.2: a name, an IPv4 address or a bracketed literal, then perhaps a port; empty is legal.
-_AUTHORITY = r"(?:\[[0-9a-f:.v_~!$&'()*+,;=%-]*\]|[0-9a-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?"
-_HOST = re.compile(r"\nhost:[ \t]*" + _AUTHORITY + r"[ \t]*\r").search
+# No comma, which RFC 3986 allows: a proxy may have joined two Host lines by it (RFC 9110 5.3).
+_AUTHORITY = r"(?:\[[0-9a-f:.v_~!$&'()*+;=%-]*\]|[0-9a-z._~%!$&'()*+;=-]*)(?::[0-9]*)?"
+_HOST = re.compile(r"\nhost:([^\r]*)\r").search
 _IS_AUTHORITY = re.compile(_AUTHORITY + r"\Z", re.I | re.A).match
 _LENGTH = re.compile(r"\ncontent-length:[ \t]*([0-9]+)[ \t]*\r").search
-_CODINGS = re.compile(r"\ntransfer-encoding:[ \t]*([^\r]*?)[ \t]*\r").search
+_CODINGS = re.compile(r"\ntransfer-encoding:([^\r]*)\r").search
 _CONNECTION = re.compile(r"\nconnection:([^\r]*)\r").findall
-_EXPECT = re.compile(r"\nexpect:[ \t]*([^\r]*?)[ \t]*\r").search
+_EXPECT = re.compile(r"\nexpect:([^\r]*)\r").search
 _FOLD = re.compile(r"\r\n[ \t]")
 
 # A chunk-size line: 16 hex digits and an extension nobody uses (CVE-2023-39326: extensions are free traffic).
@@ -164,7 +166,8 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     head._low = low = block.lower()
     # RFC 9112 3.2: a request of HTTP/1.1 has exactly one Host, a valid one. HTTP/1.0 may have none.
     hosts = low.count("\nhost:")
-    if (hosts != 1 or _HOST(low) is None) and (hosts or minor != "0"):
+    host = _HOST(low) if hosts == 1 else None
+    if (host is None or _IS_AUTHORITY(host[1].strip(" \t")) is None) and (hosts or minor != "0"):
         raise HTTPError(400, "exactly one valid Host is required")
     if target[0] != "/" or "#" in target or head.method == "CONNECT":
         _check_target(head.method, target)
@@ -174,7 +177,7 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
         head.length = _body_length(low, minor)
         if "\nexpect:" in low and head.length and minor != "0":
             found = _EXPECT(low)
-            head.expects = found is not None and found[1] == "100-continue"
+            head.expects = found is not None and found[1].strip(" \t") == "100-continue"
     else:
         head.length = 0
     head.close = minor == "0" or ("\nconnection:" in low and _closes(low))
@@ -265,9 +268,10 @@ def _body_length(low: str, minor: str) -> int:
         if minor == "0":
             raise HTTPError(400, "Transfer-Encoding in a request of HTTP/1.0")
         found = _CODINGS(low)
-        if codings != 1 or found is None or not found[1]:
+        coding = "" if found is None else found[1].strip(" \t")
+        if codings != 1 or not coding:
             raise HTTPError(400, "malformed Transfer-Encoding")
-        if found[1] != "chunked":
+        if coding != "chunked":
             raise HTTPError(501, "the only transfer coding served is chunked")
         return CHUNKED
     found = _LENGTH(low)
@@ -367,8 +371,9 @@ class Chunks:
         return start
 
 
-_EXTENSION = rb"(?:;[\t -~\x80-\xff]*)?"
+# RFC 9112 7.1.1: an extension has a name, a token; what stands behind its first octet is not looked at.
+_EXTENSION = rb"(?:;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z][\t -~\x80-\xff]*)?"
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,16})(" + _EXTENSION + rb")\r\n").match
-_CHUNK_BEGUN = re.compile(rb"(?:0*[0-9a-fA-F]{0,16}|[0-9a-fA-F]{1,16}" + _EXTENSION + rb")\r?")
+_CHUNK_BEGUN = re.compile(rb"(?:0*[0-9a-fA-F]{0,16}|[0-9a-fA-F]{1,16}(?:;[ \t]*|" + _EXTENSION + rb"))\r?")
 _FIELD_LINE = re.compile(_FIELD.encode("latin-1")).match
 _FIELD_BEGUN = re.compile(rb"(?:" + _NAME.encode() + rb"(?::[\t -~\x80-\xff]*)?)?\r?")

@@ -77,7 +77,9 @@ def test_http_1_0_closes():
     assert head(get(b"Connection: keep-alive", first=b"GET / HTTP/1.0")).close
 
 
-@pytest.mark.parametrize("host", [None, b"Host: a\r\nHost: a", b"Host: a b", b"Host: u@h", b"Host: h/x", b"Host: [::1"])
+@pytest.mark.parametrize(
+    "host", [None, b"Host: a\r\nHost: a", b"Host: a b", b"Host: u@h", b"Host: h/x", b"Host: [::1", b"Host: h,evil"]
+)
 def test_host_is_there_once_and_valid(host):
     """RFC 9112 3.2: 400 otherwise."""
     assert refused(get(host=host)) == 400
@@ -232,6 +234,7 @@ def test_chunks_are_decoded_and_the_next_request_is_left():
     "data",
     [b"5 \r\n", b" 5\r\n", b"\r\n", b"g\r\n", b"0x5\r\n", b"+5\r\n", b"5\n", b"5;a\rb\r\n", b"5\r\r\n", b"f" * 17 + b"\r\n",
      b"5\r\nhelloX\r\n", b"5\r\nhelloX", b"5\r\nhello\n0", b"0\r\nbad\r\n\r\n", b"0\r\nX : 1\r\n\r\n", b"0\r\n\n",
+     b"5;\r\nhello\r\n", b"5;=a\r\nhello\r\n", b"5; ;a\r\nhello\r\n",
      b"5;" + b"x" * MAX_CHUNK_LINE + b"\r\n", b"5;" + b"x" * MAX_CHUNK_LINE],
 )  # fmt: skip
 def test_malformed_chunks_are_400(data):
