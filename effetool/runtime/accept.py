@@ -40,9 +40,8 @@ class Listener:
         family, kind, proto = sock.family, sock.type, sock.proto
         tls = server.tls
         for number in range(BATCH):
-            if len(server.sources) >= server.most_sources:
-                if number == 0:  # else nobody may be waiting: the poll will say
-                    self._shed()
+            # Not after the first: nobody else may be waiting, and the poll will say.
+            if len(server.sources) >= server.most_sources and (number or not self._shed()):
                 return
             try:
                 fd, address = sock._accept()  # type: ignore[attr-defined]
@@ -50,7 +49,8 @@ class Listener:
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._shed()
+                    if self._shed():
+                        self._pause()  # it need not be the connections that took it all
                     return
                 continue  # that client has gone again (ECONNABORTED and, on Linux, its network errors)
             # The C class: a socket.socket object costs 2 µs more, and its file methods are not used.
@@ -65,10 +65,13 @@ class Listener:
             if not runner.leading:
                 return
 
-    def _shed(self) -> None:
-        """Too many connections: close those that do nothing, and leave the queue alone until the next tick."""
-        self._server.shed()
+    def _shed(self) -> bool:
+        """Too many connections: make room. False: this listener waits until one has ended, or for the tick."""
+        if self._server.shed():
+            return True
+        self._server.crowded = True
         self._pause()
+        return False
 
     def _pause(self) -> None:
         if not self._paused:
@@ -83,6 +86,12 @@ class Listener:
 
     def expire(self, runner: Runner) -> None:
         """Go on accepting."""
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on accepting, if this listener has paused."""
+        if not self._paused or self.deadline == float("inf"):
+            return
         self.deadline = float("inf")
         self._paused = False
         self._server.poller.register(self.fd, READ)

@@ -61,6 +61,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         self.mark = 0
         self.deadline = server.now + server.header_timeout
         self._granted = 0.0
+        self.born = self.moved = monotonic()
         server.sources[self.fd] = self
 
     def handle(self, runner: Runner) -> None:  # type: ignore[override]
@@ -87,9 +88,13 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         if self.buffer:
             if b"\n" not in data and len(self.buffer) < self.server.limits.head:
                 self.buffer += data  # a head that drips in: it cannot be complete yet
+                with self.server.lock:
+                    self.weigh(IDLE)
                 return
             data = self.buffer + data
             self.buffer = b""
+            with self.server.lock:
+                self.weigh(IDLE)
             self.converse(data, 0, runner, self.deadline)
         else:
             self.converse(data, 0, runner)
@@ -138,6 +143,9 @@ class Connection(Exchange, BaseHTTPRequestHandler):
                 start, end = 0, len(data)
         if self.state or not self.watched:
             self.park(IDLE, READ)
+        elif self.buffer:
+            with self.server.lock:
+                self.weigh(IDLE)
 
     def _receive_body(self, request: Request, length: int, data: bytes, start: int, runner: Runner) -> int:
         """Take the body's first part; return where it ends once the request can run, -1 while it cannot."""
@@ -210,9 +218,12 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             return
         if incoming.received - self.mark >= PROGRESS:
             self.mark = incoming.received
-            self.deadline = monotonic() + self.server.body_timeout
+            self.moved = monotonic()
+            self.deadline = self.moved + self.server.body_timeout
         if not incoming.complete:
             self.buffer = data[start:]
+            with self.server.lock:
+                self.weigh(BODY)
             if incoming.received < COLLECTED and not (incoming.left is None and len(incoming.parts) > 4096):
                 return
             # Large: the run reads the rest, and may wait for it; that is nothing for a leader.
@@ -254,7 +265,8 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             elif incoming.received - self.mark >= PROGRESS:
                 # It sends as well as it can: a reset now could cost it the answer it has not read yet.
                 self.mark = incoming.received
-                self.deadline = monotonic() + self.server.body_timeout
+                self.moved = monotonic()
+                self.deadline = self.moved + self.server.body_timeout
             return
         self.current = None
         self.buffer = b""
@@ -276,7 +288,9 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         self.mark += sent
         if self.mark >= PROGRESS:
             self.mark = 0
-            self.deadline = monotonic() + self.server.write_timeout
+            self.flows = True
+            self.moved = monotonic()
+            self.deadline = self.moved + self.server.write_timeout
         if len(self.out):
             return
         self.server.hold(-len(out.obj))  # type: ignore[arg-type]
@@ -297,8 +311,11 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         if self.state == QUEUED:
             server.enqueue(self)
             return
+        if request is not None and request.incoming is not None:
+            request.incoming.parts.clear()  # nobody reads it any more
         if self.out is not None:
             self.mark = 0
+            self.flows = False
             self.deadline = monotonic() + server.write_timeout
             server.hold(len(self.out.obj))  # type: ignore[arg-type]  # all of it is held until the last octet is sent
             self.park(FLUSH, WRITE)

@@ -93,6 +93,7 @@ class Exchange(Transport):
         if self.closing or self.gone or self.out is not None:
             self.current = None
             return False
+        self.moved = now
         self.deadline = now + server.idle_timeout
         return True
 
@@ -269,6 +270,7 @@ class Exchange(Transport):
                 if not request.abandoned:
                     self.mark = incoming.received
                     self._waited = 0.0
+                    self.moved = monotonic()
                     self.deadline = monotonic() + self.server.run_timeout
 
     def refuse(self, error: HTTPError, runner: Runner) -> None:

@@ -154,7 +154,7 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
     ("queue", _count_or_none, "N", "1024", "requests that may wait for a context; then 503",
      "A burst is absorbed, while a lasting overload is refused early instead of timing out late."),
     ("max-connections", _count, "N", "16384", "open connections in each worker; more wait outside",
-     "An idle one costs about 1 KiB and no thread; the limit of open files lowers this by itself."),
+     "An idle one costs about 1 KiB and no thread; the limit of open files lowers this to three quarters of itself."),
     ("Time-outs",),
     ("timeout", _limit, "D", "30s", "a run's time to its first byte (504); 0: no limit",
      "Below the 60 s that nginx and most load balancers wait: the effe's own log names the slow run."),
@@ -182,7 +182,9 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
     ("max-headers", _count, "N", "100", "header fields in a request (431)",
      "Twice what a browser behind several proxies sends; http.client stops at 100 too."),
     ("max-unread", _size_limit, "SIZE", "32MiB", "bytes of answers that wait for slow readers; 0: no limit",
-     "In each worker; a small container has room for twice that, where those that stand still are cut off at once."),
+     "In each worker; a small container has room for twice that, where those that stand still are soon cut off."),
+    ("max-unfinished", _size_limit, "SIZE", "96MiB", "bytes of requests that do not run yet; 0: no limit",
+     "In each worker; room for a full -queue of bodies of 64 KiB and half as much again; beyond, the slowest get 503."),
     ("Log",),
     ("log", _log, "text|json", None, "log to stderr in this form",
      "Not set: text at a terminal, else syslog where /dev/log answers, else JSON lines on stderr."),
@@ -240,6 +242,7 @@ class Settings:
     max_target: int
     max_headers: int
     max_unread: int
+    max_unfinished: int
     log: str | None
     access_log: bool
     path: str | None

@@ -10,13 +10,13 @@ from time import monotonic
 from . import forked
 from .accept import Listener, Waker
 from .connection import Connection
+from .core import Core, room
 from .exchange import overloaded
-from .httpbase import HTTPServer
 from .leader import Monitor, Runner
 from .poll import READ, Selector, poller
 from .pool import Pool
 from .reply import Clock
-from .states import DRAIN, FLUSH, IDLE, LINGER_SECONDS, QUEUED, RUN
+from .states import BODY, DRAIN, IDLE, LINGER_SECONDS, QUEUED, RUN
 from .stats import Stats
 from .wire import Limits
 
@@ -39,7 +39,7 @@ STOPPING, NOW = 3.0, 1.0
 LAST_CALL = 0.25
 
 
-class Server(HTTPServer):
+class Server(Core):
     """Serve an effe on sockets that are bound already.
 
     `serve` blocks until `shutdown` was called and everything is answered; `adopt` serves one connected socket. The
@@ -69,8 +69,9 @@ class Server(HTTPServer):
         self.access = settings.access_log
         self.limits = Limits(settings.max_header, settings.max_target, settings.max_headers)
         self.max_body = settings.max_body
-        self.most_sources = settings.max_connections + 1  # the waker; each listener adds itself
+        self.most_sources = 1  # the waker; each listener adds itself
         self.max_unread = settings.max_unread
+        self.max_unfinished = settings.max_unfinished
         self.queue = settings.queue
         self.run_timeout = settings.timeout
         self.header_timeout = settings.header_timeout
@@ -85,7 +86,6 @@ class Server(HTTPServer):
         self.waiting: deque[Request] = deque()
         self.slow: dict[str, int] = {}
         self.computing: set[str] = set()  # of the slow ones, those that have stepped aside
-        self.pending = 0
         self.draining = False
         self.ended = False
         self.forked = False
@@ -104,6 +104,7 @@ class Server(HTTPServer):
         self.away: set[Runner] = set()  # threads in a run that has lost the lead; under the lock
         self.monitor = Monitor(self)
         self.leader = Runner(self)
+        self.most_sources += room(settings.max_connections)
         # Released when there is news for the thread in `serve`.
         self._news = threading.Lock()
         self._news.acquire()
@@ -211,6 +212,10 @@ class Server(HTTPServer):
         self.patience = TICK if len(self.sources) > 1 + len(self._listeners) or self.draining else 1.0
         if self.pending > self.max_unread:
             self.relieve(now)
+        if self.unfinished > self.max_unfinished:
+            self.unburden(runner)
+        if self.waiting:
+            self.free(now)
         if self.idle and self.pool.stale(now - self.settings.context_idle) and self._sweeping.acquire(False):
             threading.Thread(target=self._sweep, name="effe-stop", daemon=True).start()
         if self.draining:
@@ -225,7 +230,11 @@ class Server(HTTPServer):
             self._sweeping.release()
 
     def notice(self, runner: Runner) -> None:
-        """Begin to drain when asked to; end when everything is answered."""
+        """Accept again where a connection has made room; begin to drain when asked to; end when all is answered."""
+        if self.crowded:
+            self.crowded = False
+            for listener in self._listeners:
+                listener.resume()
         if self._asked and not self.draining:
             for listener in self._listeners:
                 listener.handle(runner)  # who is in the queue has been promised an answer
@@ -254,50 +263,6 @@ class Server(HTTPServer):
                 elif source.state == DRAIN:  # answered; the rest is of no use to anybody
                     source.deadline = min(source.deadline, self.now + LINGER_SECONDS)
 
-    def shed(self) -> None:
-        """Close the connections that have done nothing for longest, one in eight of them.
-
-        First those that have not sent a request for a second or more; last those that have just come.
-        """
-        idle = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == IDLE]
-        new = monotonic() + self.header_timeout
-
-        def order(connection: Connection) -> tuple[int, float]:
-            deadline = connection.deadline
-            return (0 if deadline < new - 1.0 else 1 if deadline > new else 2), deadline
-
-        idle.sort(key=order)
-        for connection in idle[: len(idle) // 8 + 1]:
-            connection.close()
-
-    def hold(self, size: int) -> None:
-        """Count what waits for slow readers. At twice the limit this cannot wait for the next tick."""
-        with self.lock:
-            self.pending += size
-        if size > 0 and self.pending > 2 * self.max_unread:
-            if self.leader.thread is threading.current_thread():
-                self.relieve(monotonic())
-            else:
-                self.next_tick = 0.0
-                self.wake()
-
-    def relieve(self, now: float) -> None:
-        """Cut off the readers that have stood still for longest, until what waits for all of them is within its limit.
-
-        Up to twice the limit each has a second: a burst of large answers is no attack. The leader's.
-        """
-        since = now if self.pending > 2 * self.max_unread else now - 1.0
-        slow = [c for c in list(self.sources.values()) if isinstance(c, Connection) and c.state == FLUSH]
-        slow.sort(key=lambda connection: connection.deadline)
-        count = 0
-        for connection in slow:
-            if self.pending <= self.max_unread or connection.deadline - self.write_timeout > since:
-                break
-            connection.abort()
-            count += 1
-        if count:
-            self.log.warning("too much waits for slow readers: the slowest are cut off", connections=count)
-
     def reserve(self) -> Runner | None:
         """Take a follower, or start one; None where there are no more threads. Under the lock."""
         if self.followers:
@@ -314,6 +279,7 @@ class Server(HTTPServer):
         connection.deadline = monotonic() + self.run_timeout
         with self.lock:
             assert connection.current is not None
+            connection.weigh(BODY)
             self.waiting.append(connection.current)
 
     def give_up(self, connection: Connection, runner: Runner) -> None:

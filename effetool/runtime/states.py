@@ -16,6 +16,10 @@ DRAIN = 5  # reads the rest of a body that nobody wanted
 LINGER = 6  # answered and half closed: lets the client read the answer before the end
 CLOSED = 7
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .connection import Connection
+
 # A slow client makes progress when this much has moved within its time-out: a byte now and then does not count.
 PROGRESS = 1024
 # An unread body: up to here it is cheaper to read it than to open a new connection.
@@ -52,3 +56,22 @@ TIMES: tuple[tuple[str, str, str, str, str, str], ...] = (
     ("a client that reads why it was refused", "LINGER", "2 s", "any octet", "30 s", "a close, after its answer"),
     ("a call of the `-admin` listener", "", "10 s from the accept", "nothing", "the same", "a close"),
 )  # fmt: skip
+
+
+# The last rank of all.
+ASKING = 3
+
+
+def rank(connection: Connection, now: float) -> tuple[int, float]:
+    """Order connections by who goes first when there is no room: the least progress, in whatever state.
+
+    Progress is an answer, or 1 KiB moved; a new connection has made it when it was accepted. First those without any
+    for a second or more; then those that are answered and only end; then those that have not been answered yet or are
+    in something; last those that ask again and again. Among equals, the longest without progress.
+    """
+    moved, state = connection.moved, connection.state
+    if now - moved >= 1.0:
+        return 0, moved
+    if state in (DRAIN, LINGER):
+        return 1, moved
+    return (ASKING if state == IDLE and not connection.buffer and moved > connection.born else 2), moved

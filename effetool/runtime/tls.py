@@ -117,6 +117,11 @@ class Channel:
         self._sock.do_handshake()
         self._ready = True
 
+    @property
+    def plain(self) -> Any:
+        """The socket below."""
+        return self._sock
+
     def setsockopt(self, level: int, option: int, value: Any) -> None:
         """Set an option."""
         self._sock.setsockopt(level, option, value)

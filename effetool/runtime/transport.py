@@ -9,7 +9,7 @@ from time import monotonic
 
 from .errors import Disconnected
 from .poll import READ, WRITE
-from .states import CLOSED, FLUSH, LINGER, LINGER_MOST, LINGER_SECONDS, PROGRESS
+from .states import BODY, CLOSED, FLUSH, LINGER, LINGER_MOST, LINGER_SECONDS, PROGRESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +42,15 @@ class Transport:
     out: memoryview | None
     current: Request | None
     deadline: float
+    born: float  # when it was accepted
+    moved: float  # its last progress: an answer, or 1 KiB
+    flows = False  # FLUSH: the reader has taken some of this answer
+    held = 0  # what `weigh` has counted
     _recv: Any
     _send: Any
     # Of the thread of the run, while the client is slow: seconds it has waited for it, and octets that were taken,
     # since the last progress.
+    waits = False  # it waits for the client now; under the lock
     _waited = 0.0
     _stalled = 0.0
     _taken = 0
@@ -58,6 +63,8 @@ class Transport:
             with server.lock:
                 watched = self.watched
                 self.watched = mask
+                if self.held or self.buffer or state == BODY:
+                    self.weigh(state)
                 if watched == 0:
                     server.poller.register(self.fd, mask)
                 elif watched != mask:
@@ -66,6 +73,18 @@ class Transport:
         except OSError:
             self.watched = 0
             self.close()
+
+    def weigh(self, state: int) -> None:
+        """Count what this connection holds of an unfinished request. Under the lock."""
+        size = len(self.buffer)
+        if state == BODY and self.current is not None and self.current.incoming is not None:
+            incoming = self.current.incoming
+            size += incoming.received + 64 * len(incoming.parts)  # 64: of the object that a piece is
+        server = self.server
+        server.unfinished += size - self.held
+        self.held = size
+        if server.unfinished > server.max_unfinished:
+            server.next_tick = 0.0
 
     def unwatch(self) -> None:
         """Take the connection out of the poll."""
@@ -82,6 +101,10 @@ class Transport:
             return
         server = self.server
         server.sources.pop(self.fd, None)
+        if self.held:
+            with server.lock:
+                self.buffer = b""
+                self.weigh(CLOSED)
         if self.out is not None:
             if self.state == FLUSH:
                 server.hold(-len(self.out.obj))  # type: ignore[arg-type]
@@ -94,8 +117,15 @@ class Transport:
             self.request.close()
         except OSError:
             pass
-        if server.draining:
+        if server.draining or server.crowded:
             server.wake()
+
+    def cut(self) -> None:
+        """End both directions, so that a run that waits for the client learns of it. Under the lock, while `waits`."""
+        try:
+            socket.SocketType.shutdown(getattr(self.request, "plain", self.request), socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def account(self, left: int) -> None:
         """Log the answer that waited for its reader, if it is to be logged."""
@@ -141,6 +171,7 @@ class Transport:
                 self._taken += sent
                 if self._taken >= PROGRESS:
                     self._taken, self._stalled = 0, 0.0
+                    self.moved = monotonic()
             if sent == len(view):
                 return
             view = view[sent:]
@@ -157,9 +188,15 @@ class Transport:
         begun = monotonic()
         ready = select.poll()
         ready.register(self.fd, mask)
-        if not ready.poll(max(1.0, min(seconds, _DAY) * 1000)) and seconds < _DAY:
-            return seconds
-        return monotonic() - begun
+        lock = self.server.lock
+        with lock:
+            self.waits = True
+        try:
+            came = ready.poll(max(1.0, min(seconds, _DAY) * 1000))
+        finally:
+            with lock:
+                self.waits = False
+        return monotonic() - begun if came or seconds >= _DAY else seconds
 
     def peer(self) -> tuple[str, int]:
         """Return the client's address and port."""
