@@ -20,7 +20,7 @@ HELD_BACK = 256 * 1024
 
 
 # RFC 9110 6.4.1 (and a response to HEAD).
-_BODYLESS = (204, 304)
+_BODYLESS = (204, 205, 304)
 # Fields whose place in the head is decided here; an author's own replaces the server's.
 _FRAMED = frozenset(("connection", "content-length", "content-type", "server", "date", "x-request-id"))
 _ENDED = 3  # a value of Response._streams
@@ -250,6 +250,8 @@ class Response:
             length = declared
         if status == 204 or (status == 304 and declared is None):
             length = None  # RFC 9110 8.6: no Content-Length in a 204; in a 304 only that of the 200
+        elif status == 205:
+            length = 0  # RFC 9110 15.3.6: no content, and the client is told so
         return self._head(length, False) + (b"" if bodyless else body)
 
     def _finish(self) -> bool:
@@ -331,6 +333,8 @@ class Response:
             chunked = declared is None and request._minor != "0" and self._status not in _BODYLESS
             if self._status == 204:
                 declared = None
+            elif self._status == 205:
+                declared = 0
             data = self._head(declared, chunked)
             self._streams = 0 if bodyless else 2 if chunked else 1
             self._left = declared
