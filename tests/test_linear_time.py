@@ -6,7 +6,7 @@ from time import thread_time
 
 import pytest
 
-from effetool.runtime import multipart
+from effetool.runtime import multipart, query
 from effetool.runtime.body import Incoming
 from effetool.runtime.errors import HTTPError
 from effetool.runtime.wire import CHUNKED, Head, Limits, parse_head
@@ -34,6 +34,11 @@ def form(text):
 def value(text):
     with contextlib.suppress(ValueError):
         multipart.parameters(text)
+
+
+def fields(text):
+    with contextlib.suppress(HTTPError):
+        query.parse(text.encode("latin-1"))
 
 
 # What reads it, the most octets it reads, and its worst shapes.
@@ -92,6 +97,18 @@ CASES = [
                 lambda n: "a" + " " * n + "x",
                 lambda n: 'a;b="' + "\\" * n,
                 lambda n: "a" + "".join(f";{number:x}=" for number in range(n // 6)),
+            ],
+        ),
+        (
+            fields,
+            256 * 1024,
+            [
+                lambda n: "%" * n,
+                lambda n: "%41" * (n // 3),
+                lambda n: "%4" * (n // 2),
+                lambda n: "a&" * (n // 2),
+                lambda n: "=" * n,
+                lambda n: "+" * n,
             ],
         ),
     ]

@@ -111,6 +111,18 @@ def test_bodies_are_left_out_where_there_is_none(written, status, method, length
     assert (found[0], found[1].get("content-length"), found[2]) == (status, length, body)
 
 
+def test_a_205_that_streams_has_no_body(written):
+    """RFC 9110 15.3.6: Content-Length: 0 however much is written, and no chunks."""
+
+    def write(response):
+        response.status = 205
+        response.write("x" * 300_000)
+
+    found = written(write)
+    assert (found[0], found[1]["content-length"], found[2]) == (205, ["0"], b"")
+    assert "transfer-encoding" not in found[1]
+
+
 def test_head_may_say_a_length_without_writing_it(written):
     """RFC 9110 9.3.2: what a GET would have sent."""
     found = written(lambda r: r.headers.__setitem__("Content-Length", 1000), b"HEAD" + GET[3:])
