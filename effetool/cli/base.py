@@ -16,7 +16,10 @@ def base(
         str | None, typer.Option("--platform", help="linux/amd64, linux/arm64, several with commas. [default: this]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to a tar too.", show_default=False)
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="Write it to a tar too, or into a directory.", show_default=False
+        ),
     ] = None,
     tag: Annotated[str, typer.Option("--tag", "-t", help="Its name in the tar and the engine.")] = "effe-base:latest",
     load: Annotated[bool, typer.Option("--load", help="Load it into podman or docker too.")] = False,
@@ -42,11 +45,14 @@ def base(
         else:
             document = store.add(encode(index([(image.blob, image.platform) for image in made], {})))
             built = Built(document, INDEX, tuple(made))
-        if output is not None:
-            save(output, lambda file: write_archive(store, built, [tag], file))
+        target = None if output is None else Path(output)
+        if output is not None and target is not None:
+            if output.endswith("/") or target.is_dir():
+                target /= "effe-base.oci.tar"
+            save(target, lambda file: write_archive(store, built, [tag], file))
         if load:
             load_into(find_engine(), lambda file: write_archive(store, built, [tag], file, oci=False))
         size = sum(layer.blob.size for layer in made[0].layers)
         console.stage("kept", f"base {built.root.digest[:19]}…  {size_text(size)} as it is sent")
-        console.document({"digest": built.root.digest, "size": size, "output": str(output) if output else None})
-        console.result(str(output) if output else built.root.digest)
+        console.document({"digest": built.root.digest, "size": size, "output": str(target) if target else None})
+        console.result(str(target) if target else built.root.digest)

@@ -36,12 +36,17 @@ def image(
         str | None, typer.Option("--platform", help="linux/amd64, linux/arm64, several with commas. [default: this]")
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The tar to write, or its directory. [default: name-version.oci.tar]"),
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="The tar to write, or its directory. [default: name-version.oci.tar]"
+        ),
     ] = None,
     load: Annotated[bool, typer.Option("--load", help="Load it into podman or docker.")] = False,
     push: Annotated[
-        str | None, typer.Option("--push", help="Send it to a registry; REF/ takes name:version.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--push", help="Send it to a registry; REF/ takes name:version; may be repeated.", show_default=False
+        ),
     ] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", help="Build by podman or docker, from a Containerfile.")
@@ -62,11 +67,13 @@ def image(
         from ..image.reference import parse_reference
         from ..image.store import Store
 
-        for name in [*(tag or []), *([f"{push}name" if push.endswith("/") else push] if push else [])]:
+        registries = list(dict.fromkeys(push or []))
+        for name in [*(tag or []), *(f"{one}name" if one.endswith("/") else one for one in registries)]:
             parse_reference(name)  # before anything is built
+        target = None if output is None else Path(output)
         artifacts, failed = _find(paths or [], console)
         total = len(artifacts) + len(failed)
-        if total > 1 and (tag or print_ or (push and not push.endswith("/"))):
+        if total > 1 and (tag or print_ or any(not one.endswith("/") for one in registries)):
             raise UsageError(
                 f"one image was named, and there are {total} artefacts",
                 code="E151",
@@ -74,9 +81,9 @@ def image(
             )
         if total > 1:
             _distinct(artifacts)
-            if output is not None:
-                check_replaceable(output / "name.oci.tar", "choose another directory with --output")
-                output.mkdir(parents=True, exist_ok=True)
+        if output is not None and target is not None and (total > 1 or output.endswith("/")):
+            check_replaceable(target / "name.oci.tar", "choose another directory with --output")
+            target.mkdir(parents=True, exist_ok=True)
         store = Store()
         bases = resolve_base(store, base, platforms_of(platform), console.stage) if artifacts else []
         documents: list[dict[str, object]] = []
@@ -85,11 +92,11 @@ def image(
                 for warning in artifact.warnings:
                     console.warning(warning)
                 if print_ or engine:
-                    document = _by_engine(store, artifact, bases[0], engine, tag, output, console)
+                    document = _by_engine(store, artifact, bases[0], engine, tag, target, console)
                     warnings = artifact.warnings
                 else:
                     made = _build(store, artifact, bases, console)
-                    document = _deliver(store, made, tag or [made.tag], output, load, push, console)
+                    document = _deliver(store, made, tag or [made.tag], target, load, registries, console)
                     warnings = (*artifact.warnings, *made.warnings)
                 documents.append({**document, "warnings": [warning.as_dict() for warning in warnings]})
             except EffeToolError as error:
@@ -128,7 +135,7 @@ def _end(
 
 
 def _deliver(
-    store: Store, made: Image, tags: list[str], output: Path | None, load: bool, push: str | None, console: Console
+    store: Store, made: Image, tags: list[str], output: Path | None, load: bool, registries: list[str], console: Console
 ) -> dict[str, object]:
     """Bring an image where it was asked to be; to a file when nothing was."""
     from ..image.config import host_platform
@@ -140,7 +147,7 @@ def _deliver(
     flags, given = _variables(made.artifact)
     started = f"-p 8080:8080 {flags}{tags[0]}"
     shown = next((one for one in made.built.manifests if one.platform == host_platform()), made.built.manifests[0])
-    if output is not None or not (load or push):
+    if output is not None or not (load or registries):
         info = made.artifact.info
         path = Path(f"{info.stem if info.usable else made.artifact.path.stem}.oci.tar")
         if output is not None:
@@ -156,13 +163,16 @@ def _deliver(
         document["engine"] = name
         console.result(tags[0])
         console.next([(f"{name} run --rm --read-only {started}", given)])
-    if push is not None:
+    pushed: list[str] = []
+    for registry in registries:
         from ..image.push import push_image
 
         began = time.perf_counter()
-        reference, sent = push_image(store, made, push)
+        reference, sent = push_image(store, made, registry)
         console.stage("pushed", f"{reference}  {size_text(sent)} sent", time.perf_counter() - began)
-        document |= {"pushed": str(reference), "sent": sent}
+        pushed.append(str(reference))
+        # "pushed" and "sent" are of the first; "references" are all.
+        document = {"pushed": str(reference), "sent": sent, **document, "references": pushed}
         console.result(str(reference))
     return document
 
@@ -285,15 +295,29 @@ def _find(paths: list[Path], console: Console) -> tuple[list[Artifact], list[tup
     return artifacts, failed
 
 
+def _scratch() -> Path | None:
+    """Return where a .pex goes that only the image needs, None for the working directory, where it can be written."""
+    import atexit
+    import os
+    import shutil
+    import tempfile
+
+    if os.access(".", os.W_OK):
+        return None
+    folder = tempfile.mkdtemp(prefix="effe-tool-image-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def _from_source(path: Path | None, console: Console) -> tuple[list[Artifact], list[tuple[Path, EffeToolError]]]:
     """Build the effes at a path, as `effe-tool build` does."""
-    from ..builder import build, build_many
+    from ..builder import Options, build, build_many
     from ..project import find_all, open_project
     from .builds import show_step
 
     projects = find_all(path)
     if len(projects) == 1:
-        return [build(projects[0], progress=lambda step: show_step(step, console))], []
-    results = build_many(projects, top=None if path is None or open_project(path) else path)
+        return [build(projects[0], progress=lambda step: show_step(step, console), folder=_scratch())], []
+    results = build_many(projects, Options(dirout=_scratch()), top=None if path is None or open_project(path) else path)
     failed = [(result.project.path, result.error) for result in results if result.error is not None]
     return [result.artifact for result in results if result.artifact is not None], failed

@@ -17,6 +17,7 @@ from pathlib import Path
 
 __all__ = ["Credentials", "find_credentials"]
 
+RUNTIME = Path("/run/containers")  # podman keeps a login here where no session has a directory, as for root
 HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
 
 
@@ -55,8 +56,9 @@ def _files(environ: Mapping[str, str]) -> list[Path]:
         return [Path(environ["REGISTRY_AUTH_FILE"])]
     docker = Path(environ["DOCKER_CONFIG"]) if "DOCKER_CONFIG" in environ else home / ".docker"
     runtime = environ.get("XDG_RUNTIME_DIR")
-    podman = [Path(runtime) / "containers/auth.json"] if runtime else []
-    return [docker / "config.json", *podman, home / ".config/containers/auth.json"]
+    # containers-auth.json(5)
+    podman = (Path(runtime) / "containers" if runtime else RUNTIME / str(os.geteuid())) / "auth.json"
+    return [docker / "config.json", podman, home / ".config/containers/auth.json"]
 
 
 def _in_file(config: Mapping[str, object], keys: tuple[str, ...], environ: Mapping[str, str]) -> Credentials | None:

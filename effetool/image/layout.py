@@ -341,6 +341,10 @@ def write_archive(
                 blobs[blob.digest] = blob
         if oci:
             blobs |= {blob.digest: blob for blob in (image.root, *(one.blob for one in manifests))}
+        for folder in ("blobs", "blobs/sha256"):  # scanners open the tar as a file system, and list its folders
+            info = tarfile.TarInfo(folder)
+            info.type, info.mtime, info.mode = tarfile.DIRTYPE, epoch(), 0o755
+            tar.addfile(info)
         for digest in sorted(blobs):
             info = tarfile.TarInfo(_blob(digest))
             info.size, info.mtime, info.mode = blobs[digest].size, epoch(), 0o644

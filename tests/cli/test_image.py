@@ -125,6 +125,36 @@ def test_a_directory_is_one_image_each(effe_tool: Run, here: Path, made: Path) -
     assert (done.returncode, done.stdout) == (1, "") and "error[E136]: file is no directory" in done.stderr
 
 
+def test_an_output_that_ends_in_a_slash_is_a_directory(effe_tool: Run, here: Path) -> None:
+    """One that is not there yet is made; a file of that name stays."""
+    done = effe_tool("image", "one-1.0.pex", "--base", "base.tar", "-q", "-o", "new/deep/")
+    assert (done.returncode, done.stdout) == (0, "new/deep/one-1.0.oci.tar\n")
+    (here / "file").write_text("")
+    done = effe_tool("image", "one-1.0.pex", "--base", "base.tar", "-o", "file/")
+    assert done.returncode == 1 and "error[E136]" in done.stderr and (here / "file").read_text() == ""
+
+
+def test_in_a_directory_that_cannot_be_written_the_pex_goes_elsewhere(here: Path, made: Path) -> None:
+    """Only the image was asked for; its --output is the one place that is written."""
+    (here / "five.py").write_text(EFFE.format(name="five"))
+    (here / "there").mkdir()
+    here.chmod(0o555)
+    # root may write everywhere, unless it gives up this capability
+    drop = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    words = ["image", "five.py", "--base", "base.tar", "-q", "-o", "there/x.tar"]
+    done = subprocess.run(
+        [*drop, sys.executable, "-m", "effetool", *words],
+        cwd=here,
+        env={**os.environ, **cache_of(made)},
+        capture_output=True,
+        text=True,
+    )
+    here.chmod(0o755)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "there/x.tar\n", "")
+    assert tags(here / "there/x.tar") == ["five:1.0"]
+    assert not (here / "five-1.0.pex").exists()
+
+
 def test_a_directory_of_effes_is_built_and_made(effe_tool: Run, here: Path, made: Path) -> None:
     """As `build` would: out/ mirrors it."""
     shutil.copytree(made / "effes", here / "effes")

@@ -85,6 +85,16 @@ def test_a_tar_a_layout_and_a_gzipped_tar_are_one_base(other: Store, archive: Pa
         assert found[0].certificates
 
 
+def test_a_saved_image_lists_its_folders(archive: Path) -> None:
+    """A scanner opens the tar as a file system: a folder without a member of its own is not there for it."""
+    with tarfile.open(archive) as tar:
+        found = {member.name: position for position, member in enumerate(tar)}
+        folders = [member.name for member in tar if member.isdir()]
+    assert folders == ["blobs", "blobs/sha256"]
+    assert min(at for name, at in found.items() if name.startswith("blobs/sha256/")) > found["blobs/sha256"]
+    assert found["oci-layout"] == 0
+
+
 @pytest.mark.container
 def test_an_image_never_goes_into_an_effe(archive: Path, tmp_path: Path) -> None:
     """Not by its usual name, and not under another one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def test_the_most_particular_file_comes_first(tmp_path: Path) -> None:
     elsewhere = write(tmp_path / "elsewhere/config.json", {"auths": {"example.org": auth("elsewhere")}})
     environ["DOCKER_CONFIG"] = str(elsewhere.parent)
     assert find_credentials("example.org", environ) == Credentials("elsewhere", "secret")
+
+
+def test_without_a_session_podman_s_login_is_below_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/run/containers/0/auth.json is root's on a server: no $XDG_RUNTIME_DIR there (containers-auth.json(5))."""
+    monkeypatch.setattr("effetool.image.credentials.RUNTIME", tmp_path / "containers")
+    write(tmp_path / f"containers/{os.geteuid()}/auth.json", {"auths": {"example.org": auth("root")}})
+    found = find_credentials("example.org", {"HOME": str(tmp_path / "home")})
+    assert found == Credentials("root", "secret")
+    assert find_credentials("example.org", {"XDG_RUNTIME_DIR": str(tmp_path / "none")}) is None
 
 
 @pytest.mark.parametrize("key", ["example.org", "https://example.org", "https://example.org/v1/"])

@@ -122,6 +122,31 @@ def test_the_command_prints_the_reference(
     assert " KB sent" in said[0] and " 0 B sent" in said[1]
 
 
+def test_each_registry_that_was_named_gets_it(
+    artifact: Artifact, store: Store, bare: Base, registry: str, logins: Path, tmp_path: Path
+) -> None:
+    """--push may be repeated: none of them is left out in silence."""
+    log_in(logins, registry)
+    base = tmp_path / "base.tar"
+    save(base, lambda file: write_archive(store, base_image(store, bare), ["base:1"], file))
+    words = [
+        "image",
+        str(artifact.path),
+        "--base",
+        str(base),
+        "--push",
+        f"{registry}/a/",
+        "--push",
+        f"{registry}/b/x:2",
+    ]
+    done = subprocess.run([sys.executable, "-m", "effetool", *words, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    references = json.loads(done.stdout)["references"]
+    assert [reference.partition("@")[0] for reference in references] == [f"{registry}/a/probe:1.0", f"{registry}/b/x:2"]
+    for reference in references:
+        assert inspected(reference.partition("@")[0])["Digest"] == reference.partition("@")[2]
+
+
 def test_a_credential_helper_is_asked(
     store: Store, image: Image, registry: str, logins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
