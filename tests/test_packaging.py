@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.parser
+import importlib
 import os
 import re
 import shutil
@@ -299,3 +300,25 @@ def test_make_demo_with_a_busy_port(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == f"error: port {port} is taken\n  fix: make demo PORT={port + 1}\n"
     assert not (tmp_path / "demo").exists()
+
+
+def test_no_private_method_of_the_standard_library_is_overridden() -> None:
+    """Another release may call another one: what stood in it is silently gone then."""
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "effetool").rglob("*.py"))
+        if path.name != "__main__.py" and "templates" not in path.parts
+    ]
+    found = []
+    for name in names:
+        module = importlib.import_module(name.removesuffix(".__init__"))
+        for kind in vars(module).values():
+            if not isinstance(kind, type) or kind.__module__ != module.__name__:
+                continue
+            for base in kind.__mro__[1:]:
+                if base.__module__.partition(".")[0] not in sys.stdlib_module_names - {"builtins", "enum", "typing"}:
+                    continue
+                own = {key for key in vars(kind) if key.startswith("_") and not key.startswith("__")}
+                found += [f"{kind.__qualname__}.{key}" for key in own & vars(base).keys() if callable(vars(base)[key])]
+    assert len(names) > 150
+    assert found == []
