@@ -1,7 +1,11 @@
 """What a stranger sends is read in a time that grows with its size and no faster."""
 
+import ast
 import contextlib
+import importlib
 import io
+import re
+from pathlib import Path
 from time import thread_time
 
 import pytest
@@ -68,6 +72,7 @@ CASES = [
                 lambda n: "GET /" + "?" * n + "\r\n\r\n",
                 lambda n: "GET /" + "%" * n + "\r\n\r\n",
                 lambda n: "A" * n + "\r\n",
+                lambda n: "GET http://" + "a" * (n // 4) + "# HTTP/1.1\r\nHost: h\r\n\r\n",
             ],
         ),
         (
@@ -132,3 +137,86 @@ def test_the_time_grows_with_the_size(read, most, make):
     quarter, whole = (cost(read, make(size)) for size in (most // 4, most))
     assert whole < max(7 * quarter, 0.002), (quarter, whole)
     assert whole < 0.05, whole
+
+
+# Each expression of the runtime, which meets what strangers send: what leads to a repetition, what is repeated, what
+# makes the match fail at its end.
+EXPRESSIONS = {
+    "headers._NAME": [("", "a", " ")],
+    "headers._VALUE": [("", " ", "\x01")],
+    "multipart._BOUNDARY": [("", " ", "\x01"), ("", "a", "\x01")],
+    "multipart._CONTROL": [("", "a", "")],
+    "multipart._EXTENDED": [("utf-8'", "a", ""), ("utf-8''", "a", "%"), ("utf-8''", "%41", "%")],
+    "multipart._FIELD": [("a:", " ", "\x01"), ("a", "a", " ")],
+    "multipart._PARAMETER": [("", " ", "x"), (";", " ", "x"), (';a="', "\\a", ""), (";a=", "a", '"'), (";", "a", " ")],
+    "multipart._VALUE": [("", " ", ";"), ("a", "a", '"')],
+    "query._ESCAPES": [("", "%", ""), ("", "%4", ""), ("", "%41", "%")],
+    "request._ID": [("x-request-id:", " ", "!"), ("x-request-id:a", " ", "!"), ("x-request-id:", "a", "!")],
+    "wire._ABSOLUTE": [("http://", "a", "#"), ("http://a/", "?", "#")],
+    "wire._BEGUN": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
+    "wire._CHUNK_BEGUN": [("", "0", "x"), ("1;", " ", "\x01"), ("1;a", " ", "\x01")],
+    "wire._CHUNK_LINE": [("", "0", "x"), ("1;", " ", "\x01"), ("1;a", " ", "\x01")],
+    "wire._CODINGS": [("\ntransfer-encoding:", " ", "x"), ("", "\ntransfer-encoding:\r", "")],
+    "wire._CONNECTION": [("\nconnection:", " ", "x"), ("", "\nconnection:\r", "")],
+    "wire._EXPECT": [("\nexpect:", " ", "x"), ("\nexpect:x", " ", "y")],
+    "wire._FIELD_BEGUN": [("a", "a", " "), ("a:", " ", "\x01")],
+    "wire._FIELD_LINE": [("a", "a", " "), ("a:", " ", "\x01")],
+    "wire._FOLD": [("", "\r\n", "")],
+    "wire._HEAD": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
+    "wire._HOST": [("\nhost:", " ", "!"), ("\nhost:h", " ", "!")],
+    "wire._IS_AUTHORITY": [("", "a", "!!"), ("[", ":", ""), ("a:", "1", "x")],
+    "wire._LENGTH": [("\ncontent-length:", " ", "x"), ("\ncontent-length:1", " ", "x"), ("\ncontent-length:", "1", "")],
+    "wire._LINE_BEGUN": [("", "a", "\x01")],
+    "wire._OTHER_VERSION": [("", "a", "\x01"), ("G ", "a", "\x01")],
+    "wire._REQUEST_LINE": [("", "a", "\x01"), ("G ", "a", "\x01")],
+    "wire._USUAL": [
+        (START, "a:\r\n", "\x01"), (START + "Host:", " ", "!"), (START + "Host:h", " ", "!"), ("G /", "a", "\x01"),
+        (START + "Host:h\r\nConnection:", " ", "x\r\n"), (START + "Content-Length:", " ", "x"), ("G /?", "?", "\x01"),
+        (START + "Host:h\r\nContent-Length:1", " ", "x"), (START + "Host:h:", "1", "x"), ("A", "A", "\x01"),
+    ],
+}  # fmt: skip
+# Expressions that are not kept under a name, by module: they split at one octet, or run on what was bounded before.
+INLINE = {"multipart": ["split", "sub"]}
+RUNTIME = Path(multipart.__file__).parent
+
+
+def test_each_expression_of_the_runtime_has_a_worst_case():
+    """A new expression is listed here, or it is not merged."""
+    named, inline = set(), {}
+    for path in RUNTIME.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        compiled = set()
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                calls = [call for call in ast.walk(node.value) if is_expression(call)]
+                named.update(f"{path.stem}.{target.id}" for target in node.targets if calls)
+                compiled.update(calls)
+        rest = [call.func.attr for call in ast.walk(tree) if is_expression(call) and call not in compiled]
+        if rest:
+            inline[path.stem] = sorted(rest)
+    assert named == set(EXPRESSIONS)
+    assert inline == INLINE
+
+
+def is_expression(node):
+    """Whether it is a call of a function of `re`."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "re"
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_an_expression_takes_linear_time(name):
+    """By itself too, on as many octets as a head has: 1/4 of them, and all."""
+    stem, _, attribute = name.partition(".")
+    module = importlib.import_module(f"effetool.runtime.{stem}")
+    match = getattr(module, attribute)
+    pattern = match if isinstance(match, re.Pattern) else match.__self__
+    run = {"sub": lambda text: match(lambda _: text[:0], text)}.get(getattr(match, "__name__", ""), match)
+    if isinstance(match, re.Pattern):
+        run = match.search if attribute == "_FOLD" else match.fullmatch
+    for before, repeated, after in EXPRESSIONS[name]:
+        texts = [before + repeated * (size // len(repeated)) + after for size in (HEAD // 4, HEAD)]
+        if isinstance(pattern.pattern, bytes):
+            texts = [text.encode("latin-1") for text in texts]
+        quarter, whole = (cost(run, text) for text in texts)
+        assert whole < max(7 * quarter, 0.002), (before, repeated, after, quarter, whole)
+        assert whole < 0.05, (before, repeated, after, whole)

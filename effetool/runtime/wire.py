@@ -46,7 +46,7 @@ _BEGUN = re.compile(_LINE + r"\r\n(?:" + _FIELD + r")*").match
 _REQUEST_LINE = re.compile(_LINE + r"\r\n").match
 _LINE_BEGUN = re.compile(_NAME + r"|\r\Z").match
 _OTHER_VERSION = re.compile(_NAME + r" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
-_ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)\Z", re.I | re.S | re.A).match
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)((?:[/?][^#]*)?)\Z", re.I | re.S | re.A).match
 # RFC 9110 7.2 and RFC 3986 3.2.2: a name, an IPv4 address or a bracketed literal, then perhaps a port; empty is legal.
 # No comma, which RFC 3986 allows: a proxy may have joined two Host lines by it (RFC 9110 5.3).
 _AUTHORITY = r"(?:\[[0-9a-f:.v_~!$&'()*+;=%-]*\]|[0-9a-z._~%!$&'()*+;=-]*)(?::[0-9]*)?"
