@@ -3,8 +3,9 @@
 It is http.server as it comes, a thread for each call: a probe every few seconds needs no more. The main
 port's rules do not hold here, so bind it where only the platform can reach it.
 
-/live says that the process runs Python code at all. /ready says whether new requests should be sent: not
-before the first can be answered, not from SIGTERM on, and not while the author's `ready()` says no.
+/live says that the server's leader polls: a process whose threads are stuck is not live. /ready says whether new
+requests should be sent: not before the first can be answered, not from SIGTERM on, and not while the author's `ready()`
+says no.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ _PATIENCE = 10.0
 
 
 class Admin:
-    """The admin listener. `ready` returns None or what is wrong; `metrics` and `info` return what is shown."""
+    """The admin listener. `live` and `ready` return None or what is wrong, `metrics` and `info` what is shown."""
 
     def __init__(
         self,
         settings: Settings,
+        live: Callable[[], str | None],
         ready: Callable[[], str | None],
         metrics: Callable[[], str],
         info: str,
@@ -45,8 +47,8 @@ class Admin:
         self.sockets = listeners.tcp(host.strip("[]") or None, int(port), admin=host)
         self.address = listeners.address(self.sockets[0])
         pages: dict[str, Callable[[], tuple[int, str, str]]] = {
-            "/live": lambda: (200, "text/plain; charset=utf-8", "live\n"),
-            "/ready": lambda: _readiness(ready()),
+            "/live": lambda: _health("live", live()),
+            "/ready": lambda: _health("ready", ready()),
             "/metrics": lambda: (200, "text/plain; version=0.0.4; charset=utf-8", metrics()),
             "/info": lambda: (200, "application/json", info),
         }
@@ -63,8 +65,8 @@ class Admin:
         listeners.close(self.sockets)
 
 
-def _readiness(wrong: str | None) -> tuple[int, str, str]:
-    return (503 if wrong else 200), "text/plain; charset=utf-8", f"{wrong or 'ready'}\n"
+def _health(well: str, wrong: str | None) -> tuple[int, str, str]:
+    return (503 if wrong else 200), "text/plain; charset=utf-8", f"{wrong or well}\n"
 
 
 class _Server(http.server.ThreadingHTTPServer):

@@ -21,7 +21,7 @@ class Worker:
     """A child process. `state` goes from "starting" over "serving" and "ready" to "leaving"."""
 
     __slots__ = (
-        "answers", "begun", "buffer", "control", "counts", "number", "old", "pid", "silent", "state", "wrong",
+        "answers", "begun", "buffer", "control", "counts", "live", "number", "old", "pid", "silent", "state", "wrong",
     )  # fmt: skip
 
     def __init__(self, number: int, pid: int, control: socket.socket, old: Worker | None) -> None:
@@ -31,6 +31,7 @@ class Worker:
         self.buffer, self.answers, self.silent = b"", 0, False
         self.counts: metrics.Snapshot = {}
         self.wrong: str | None = "starting"
+        self.live = True
 
     def send(self, number: int) -> None:
         """Send it a signal; harmless when it has just ended (it is not reaped yet, so the pid is still its own)."""

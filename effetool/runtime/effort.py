@@ -30,8 +30,11 @@ class Effort:
     def begin(self) -> None:
         """Take note of the calling thread."""
         if sys.platform == "linux":
-            self._clock = time.pthread_getcpuclockid(threading.get_ident())
-            self._thread = threading.get_native_id()
+            try:
+                self._clock = time.pthread_getcpuclockid(threading.get_ident())
+                self._thread = threading.get_native_id()
+            except OSError:  # a sandbox may forbid it
+                self._thread = 0
 
     def end(self) -> None:
         """Take note that the run has ended."""
@@ -41,7 +44,11 @@ class Effort:
         """Let others go first where this thread has computed since the last look in this run. It must be alive."""
         if self.aside or not self._thread:
             return
-        used = time.clock_gettime(self._clock)
+        try:
+            used = time.clock_gettime(self._clock)
+        except OSError:  # the thread has ended
+            self._thread = 0
+            return
         if self._used is not None and used - self._used >= COMPUTES:
             self.step_aside()
         self._used = used

@@ -43,27 +43,31 @@ class Exchange(Transport):
             keep = lease.pooled
         data: bytes | None
         try:
-            result = server.run(lease.context, lease.error, response, request)
-            if result is None and response._streams is None and request.incoming is None:
-                if server.draining:
-                    self.closing = True
-                data = response._whole()
-            else:
-                data, response, keep = self._unusual(result, request, response, keep)
-        except BaseException as error:
-            data, response, keep = self._failed(error, request, response, keep)
-        try:
-            slot.pop()
-        except IndexError:
-            if not runner.demoted(request):
-                server.pool.retire(lease)
-                return False
-        now = monotonic()
-        took = now - runner.mark
-        runner.mark = now
-        if keep:
-            lease.used = now
-            server.idle.append(lease)
+            try:
+                result = server.run(lease.context, lease.error, response, request)
+                if result is None and response._streams is None and request.incoming is None:
+                    if server.draining:
+                        self.closing = True
+                    data = response._whole()
+                else:
+                    data, response, keep = self._unusual(result, request, response, keep)
+            except BaseException as error:
+                data, response, keep = self._failed(error, request, response, keep)
+            try:
+                slot.pop()
+            except IndexError:
+                if not runner.demoted(request):
+                    server.pool.retire(lease)
+                    return False
+            now = monotonic()
+            took = now - runner.mark
+            runner.mark = now
+            if keep:
+                lease.used = now
+                server.idle.append(lease)
+        except BaseException:  # an error of the server's own: the context must not be lost with it
+            server.pool.retire(lease)
+            raise
         if data is not None:
             try:
                 sent = self._send(data, DONTWAIT)

@@ -56,21 +56,41 @@ class Runner:
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError where the system has none left."""
-        self.thread = threading.Thread(target=self._live, name="effe", daemon=True)
-        self.thread.start()
+        thread = threading.Thread(target=self._live, name="effe", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self.server.stats.end(self.counts)
+            raise
+        self.thread = thread
+
+    def lives(self) -> bool:
+        """Whether the thread is there; while it is being started, too."""
+        return self.thread is None or self.thread.is_alive()
 
     def _live(self) -> None:
         server = self.server
-        self.effort.begin()
-        while self._wait():
-            self._lead()
-            # Not the leader any more: what waits for a context is this thread's next work, and then to follow.
-            server.pump(self)
+        try:
+            self.effort.begin()
+            while self._wait():
+                server.watchdog.persist("the leading thread", self._lead)
+                # Not the leader any more: what waits for a context is this thread's next work, and then to follow.
+                server.pump(self)
+                with server.lock:
+                    server.away.discard(self)
+                    if self.effort.aside or server.ended:
+                        return
+                    server.followers.append(self)
+        except BaseException as error:
+            server.log.critical("a thread of the server's has failed", exc=error)
+        finally:
             with server.lock:
                 server.away.discard(self)
-                if self.effort.aside or server.ended:
-                    return
-                server.followers.append(self)
+                if self in server.followers:
+                    server.followers.remove(self)
+            server.stats.end(self.counts)
+            if self.leading and not server.ended:
+                server.tell()  # the watchdog replaces it
 
     def _wait(self) -> bool:
         server = self.server
@@ -86,7 +106,7 @@ class Runner:
         poll = server.poller.poll
         sources = server.sources
         waiting = server.waiting
-        while not server.ended:
+        while self.leading and not server.ended:
             events = poll(server.patience, 256)
             self.mark = now = monotonic()
             if now >= server.next_tick:
@@ -100,18 +120,21 @@ class Runner:
                     continue
                 try:
                     source.handle(self)
-                except Exception as error:
-                    server.log.critical("internal error", exc=error)
-                    with server.lock:  # a token left behind would cost an idle leader its lead
-                        if self.leading:
-                            self.slot.clear()
-                    source.fail(self)
+                except BaseException as error:
+                    self.recover(error, source)
                 if waiting and self.leading:
                     server.pump(self)
                 if not self.leading:
-                    break
-            if not self.leading:
-                return
+                    break  # type: ignore[unreachable]  # not for mypy: it does not see who else changes it
+
+    def recover(self, error: BaseException, source: Any) -> None:
+        """Go on after an error of the server's own: it ends the connection (or whatever it was) that it came from."""
+        server = self.server
+        server.log.critical("internal error", exc=error)
+        with server.lock:  # a token left behind would cost an idle leader its lead
+            if self.leading:
+                self.slot.clear()
+        source.fail(self)
 
     def enter(self, connection: Any, request: Request) -> None:
         """Begin a run where something is slow lately, or in a thread that does not lead."""
@@ -186,6 +209,7 @@ class Runner:
     def promote(self) -> None:
         """Make this follower the leader. Under the server's lock."""
         self.slot = []
+        self.mark = monotonic()
         self.leading = True
         self.server.leader = self
         self.wake.release()
@@ -223,10 +247,25 @@ class Monitor:
         self.parked = False
         self.polls = 0
         self.busy = False  # others were served in the last tick
+        self.thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start watching."""
-        threading.Thread(target=self._watch, name="effe-monitor", daemon=True).start()
+        """Start watching. Raises RuntimeError where the system has no thread left."""
+        thread = threading.Thread(target=self._live, name="effe-monitor", daemon=True)
+        thread.start()
+        self.thread = thread
+
+    def lives(self) -> bool:
+        """Whether the thread is there."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def _live(self) -> None:
+        try:
+            self._server.watchdog.persist("the monitor", self._watch)
+        except BaseException as error:
+            self._server.log.critical("the monitor has failed", exc=error)
+        finally:
+            self._server.tell()  # the watchdog replaces it
 
     def unpark(self) -> None:
         """Wake the monitor: there is something to watch."""
@@ -252,7 +291,10 @@ class Monitor:
             looked = self.polls
             leader = server.leader
             slot = leader.slot
-            token = slot[-1] if slot else None
+            try:
+                token = slot[-1]
+            except IndexError:  # (to look first whether there is one would race with the leader's pop)
+                token = None
             if token is None:
                 seen = None
                 quiet = quiet + 1 if polls == self.polls else 0
@@ -276,9 +318,11 @@ class Monitor:
                 return
             try:
                 request = slot.pop()
-            except IndexError:
+            except BaseException as error:
                 server.followers.append(follower)
-                return
+                if isinstance(error, IndexError):
+                    return
+                raise
             leader._demote(request.connection, request)
             follower.promote()
             slow = server.slow

@@ -48,7 +48,7 @@ class Log:
     each request costs more than the test.
     """
 
-    __slots__ = ("_pid", "_socket", "access_log", "form", "name", "stream", "syslog")
+    __slots__ = ("_pid", "_socket", "access_log", "form", "lost", "name", "stream", "syslog")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Log:
         self.name, self.access_log, self.stream, self.syslog = name, access_log, stream, syslog
         self._socket: socket.socket | None = None
         self._pid = os.getpid()
+        self.lost = 0  # records that could not be written
         if form is None and _terminal(stream):
             form = "text"
         elif form is None:
@@ -131,6 +132,13 @@ class Log:
             self._socket = None
 
     def _record(self, level: str, message: str, fields: dict[str, Any]) -> None:
+        """Write one record. Raises nothing: whoever logs an error has no use for another."""
+        try:
+            self._write(level, message, fields)
+        except Exception:  # no memory, no descriptor
+            self.lost += 1
+
+    def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
         now = time.time()
         message, fields = scrub(message), scrubbed(fields)
         if self.form == "syslog" and self._send(level, now, message, fields):
@@ -244,24 +252,34 @@ def _json(level: str, now: float, message: str, name: str, fields: dict[str, Any
     return ",".join(parts) + "}\n"
 
 
+def prepare() -> None:
+    """Import what a record of an error needs, while there are descriptors and memory for it."""
+    # 10 ms: not before the effe is ready.
+    import json.encoder
+    import linecache
+    import traceback
+
+    del json, linecache, traceback
+
+
 def describe(exc: BaseException) -> str:
     """Say what an exception is in one line: its type, and its text where it has one and can make it."""
     try:
-        text = str(exc)
-    except Exception:  # an author's __str__ may raise
+        text = str.__str__(str(exc))  # (a subclass of str has methods of its own)
+    except BaseException:  # an author's __str__ may raise
         text = "(its __str__ raises)"
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 def traceback_of(exc: BaseException) -> str:
     """Format an exception without this package's frames before the author's last: they say nothing to an author."""
-    import traceback  # 10 ms that only a crash pays
-
     try:
+        import traceback
+
         told = traceback.TracebackException(type(exc), exc, exc.__traceback__)
         _strip(told)
         lines = [*told.format()]
-    except Exception:  # it calls the author's __str__ too
+    except BaseException:  # it calls the author's __str__ too
         return describe(exc)
     return "".join(lines).rstrip("\n")
 

@@ -30,21 +30,32 @@ AHEAD = 1024 * 1024
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
 
 
 def loop() -> asyncio.AbstractEventLoop:
     """Return the running loop; start it at the first call."""
-    global _loop
+    global _loop, _thread
     with _lock:
-        if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_run, args=(_loop,), name="effe-async", daemon=True).start()
+        if _loop is None or _thread is None or not _thread.is_alive():
+            new = asyncio.new_event_loop()
+            thread = threading.Thread(target=_run, args=(new,), name="effe-async", daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                new.close()
+                raise
+            _loop, _thread = new, thread
         return _loop
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     while not loop.is_closed():
-        loop.run_forever()  # returns when an author stops it: it is everybody's
+        try:
+            loop.run_forever()  # returns when an author stops it: it is everybody's
+        except BaseException as error:  # of a task that an author has made: asyncio lets SystemExit through
+            hook = threading.excepthook
+            hook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
 
 
 async def _kept(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:

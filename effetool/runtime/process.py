@@ -17,6 +17,7 @@ import time
 from . import listeners, logic, metrics, needs, service
 from .errors import LogicError
 from .flags import NEVER
+from .log import describe, prepare
 from .signals import HEARD, WOKEN, Ended, Signals
 
 TYPE_CHECKING = False
@@ -125,15 +126,23 @@ class Process:
             if self.settings.admin:
                 from .admin import Admin
 
-                ready = Readiness(lambda: self.server.ready, self.effe.ready, self.log)
-                admin = Admin(self.settings, ready, lambda: metrics.exposition(self.snapshot()), self.known.text)
+                admin = Admin(
+                    self.settings, self.live, self.readiness(),
+                    lambda: metrics.exposition(self.snapshot()), self.known.text,
+                )  # fmt: skip
         except listeners.ListenError as error:
             return failed(self.log, str(error))
-        thread = self.begin(signals)
-        if admin:
-            admin.start()
+        try:
+            thread = self.begin(signals)
+            if admin:
+                admin.start()
+        except (RuntimeError, MemoryError) as error:
+            return leave(failed(self.log, "cannot serve", error))
+        if self.server.watchdog.failure:
+            return leave(self.ended())
         announce(self.log, self.known, self.sockets, self.settings, self.startup, admin.address if admin else None)
         service.notify(environ, "READY=1")
+        prepare()
 
         def stopping(name: str) -> None:
             self.log.info("stopping", reason=name)
@@ -151,15 +160,26 @@ class Process:
         )
         if admin:
             admin.close()
-        self.log.info("stopped")
-        return leave(0)
+        return leave(self.ended())
+
+    def ended(self) -> int:
+        """Say how the server ended; return the exit code: 1 where it could not go on."""
+        failure = self.server.watchdog.failure
+        if failure is None:
+            self.log.info("stopped")
+            return 0
+        self.log.critical("stopped: the server could not go on", reason=failure)
+        return 1
 
     def begin(self, signals: Signals) -> threading.Thread:
-        """Start to answer, in a thread; it wakes `signals` at its end."""
+        """Start to answer, in a thread; it wakes `signals` at its end. Raises RuntimeError: there is no thread left."""
 
         def work() -> None:
             try:
                 self.server.serve()
+            except BaseException as error:
+                self.log.critical("the server failed", error)
+                self.server.watchdog.fail(describe(error))
             finally:
                 signals.wake()
 
@@ -187,6 +207,18 @@ class Process:
         """Write the failure of an author's thread as one record; on stderr it would be lines in no form."""
         if told.exc_type is not SystemExit:
             self.log.critical("a thread failed", told.exc_value, thread=told.thread.name if told.thread else None)
+
+    def live(self) -> str | None:
+        """Return None while the leader polls, or what is wrong."""
+        return None if self.server.watchdog.alive() else "no thread leads"
+
+    def readiness(self) -> Readiness:
+        """Make what /ready asks."""
+        return Readiness(self.serving, self.effe.ready, self.log)
+
+    def serving(self) -> bool:
+        """Whether new requests are served."""
+        return self.server.ready and self.server.watchdog.alive()
 
     def snapshot(self) -> metrics.Snapshot:
         """Return the counts and gauges of this process."""
@@ -295,7 +327,6 @@ def failed(log: Log, message: str, error: BaseException | None = None) -> int:
         log.critical(message, error)
     if log.form != "json":
         from .__main__ import fail
-        from .log import describe
 
         fail(needs.scrub(f"{message}: {describe(error)}\n{_place(error)}" if error else message), 1)
     return 1

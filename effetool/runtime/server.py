@@ -18,6 +18,7 @@ from .pool import Pool
 from .reply import Clock
 from .states import BODY, DRAIN, IDLE, LINGER_SECONDS, QUEUED, RUN
 from .stats import Stats
+from .watchdog import LOOK, Watchdog, spawn
 from .wire import Limits
 
 TYPE_CHECKING = False
@@ -93,6 +94,7 @@ class Server(Core):
         self._asked = 0
         self._ends_at = float("inf")
         self._serving = False
+        self.watchdog = Watchdog(self)
         self._waker = Waker(self)
         self.wake = self._waker.wake
         self.poller = poller(self.wake)
@@ -122,17 +124,20 @@ class Server(Core):
     def serve(self) -> None:
         """Serve until `shutdown`. The calling thread only waits, so that signals are handled at once."""
         forked.serving.append(self)
-        self.leader.start()
-        with self.lock:
-            self.leader.promote()
-        self.monitor.start()
-        self._serving = True
-        while not self.ended:
-            left = self._ends_at - monotonic() if self._asked else -1.0
-            if self._asked > 1 or (self._asked and left <= 0):
-                break
-            self._news.acquire(timeout=min(left, 3600.0))
-        self._end()
+        try:
+            self.leader.start()
+            with self.lock:
+                self.leader.promote()
+            self.monitor.start()
+            self._serving = True
+            while not (self.ended or self.watchdog.failure):
+                left = self._ends_at - monotonic()
+                if self._asked > 1 or left <= 0:
+                    break
+                self._news.acquire(timeout=min(left, LOOK))
+                self.watchdog.look()
+        finally:
+            self._end()
 
     def shutdown(self) -> None:
         """Stop gracefully: answer what is under way within the grace time. A second call: stop now.
@@ -142,9 +147,10 @@ class Server(Core):
         self._asked += 1
         self._ends_at = min(self._ends_at, monotonic() + self.settings.grace)
         self.wake()
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Wake the thread in `serve`: there is news for it. From any thread."""
         try:
             self._news.release()
         except RuntimeError:
@@ -186,10 +192,10 @@ class Server(Core):
             self.pool.close()
             with self._sweeping:  # a sweep's last stop
                 stopped.append(True)
-            self._tell()
+            self.tell()
 
-        ends = max(self._ends_at, monotonic() + STOPPING)
-        threading.Thread(target=work, name="effe-stop", daemon=True).start()
+        ends = (monotonic() if self._ends_at == float("inf") else max(self._ends_at, monotonic())) + STOPPING
+        started = False
         while not stopped:
             if self._asked > 1:
                 ends = min(ends, monotonic() + NOW)
@@ -197,7 +203,8 @@ class Server(Core):
             if left <= 0:
                 self.log.error("stop() has not returned: its context is left behind")
                 return
-            self._news.acquire(timeout=left)
+            started = started or spawn(work, self.log)
+            self._news.acquire(timeout=left if started else 0.1)
 
     # The leader's part.
 
@@ -208,7 +215,10 @@ class Server(Core):
         self.clock.tick()
         for source in list(self.sources.values()):
             if source.deadline <= now:
-                source.expire(runner)
+                try:
+                    source.expire(runner)
+                except BaseException as error:
+                    runner.recover(error, source)
         self.patience = TICK if len(self.sources) > 1 + len(self._listeners) or self.draining else 1.0
         if self.pending > self.max_unread:
             self.relieve(now)
@@ -216,8 +226,9 @@ class Server(Core):
             self.unburden(runner)
         if self.waiting:
             self.free(now)
-        if self.idle and self.pool.stale(now - self.settings.context_idle) and self._sweeping.acquire(False):
-            threading.Thread(target=self._sweep, name="effe-stop", daemon=True).start()
+        stale = self.idle and self.pool.stale(now - self.settings.context_idle)
+        if stale and self._sweeping.acquire(False) and not spawn(self._sweep, self.log):
+            self._sweeping.release()
         if self.draining:
             self._dismiss()
             self.notice(runner)
@@ -249,7 +260,7 @@ class Server(Core):
             self._dismiss()
         if self.draining and not self.ended and len(self.sources) <= 1:
             self.ended = True
-            self._tell()
+            self.tell()
 
     def _dismiss(self) -> None:
         """Give a last call to whoever is idle. The others learn from the head of their answer, or are idle later on.
@@ -267,10 +278,10 @@ class Server(Core):
         """Take a follower, or start one; None where there are no more threads. Under the lock."""
         if self.followers:
             return self.followers.pop()
-        runner = Runner(self)
         try:
+            runner = Runner(self)
             runner.start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError, OSError):
             return None
         return runner
 
@@ -302,4 +313,7 @@ class Server(Core):
                 connection = request.connection
                 connection.state = IDLE if runner.leading else RUN
                 connection.current = None if runner.leading else request
-            connection.go_on(request, runner)
+            try:
+                connection.go_on(request, runner)
+            except BaseException as error:
+                runner.recover(error, connection)

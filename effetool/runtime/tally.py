@@ -47,7 +47,7 @@ class Tally:
 
         said = json.loads(line)
         with self._news:
-            worker.counts, worker.wrong = said["counts"], said["wrong"]
+            worker.counts, worker.wrong, worker.live = said["counts"], said["wrong"], said["live"]
             worker.answers += 1
             self._news.notify_all()
 
@@ -65,6 +65,11 @@ class Tally:
             return "not serving"
         reasons = [worker.wrong for worker in self._ask() if worker.state == "ready"]
         return None if None in reasons else "; ".join(filter(None, reasons)) or "no worker"
+
+    def dead(self) -> str | None:
+        """Return what is wrong where no worker that takes requests has a leader that polls, else None."""
+        workers = [worker for worker in self._ask() if worker.state == "ready"]
+        return "no thread leads" if workers and not any(worker.live for worker in workers) else None
 
     def metrics(self) -> str:
         """Return the page /metrics: the sums, and each worker. From any thread but the main one."""

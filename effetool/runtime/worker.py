@@ -13,7 +13,8 @@ import signal
 import socket
 import threading
 
-from .process import Process, Readiness, attend, failed, leave
+from .log import prepare
+from .process import Process, attend, failed, leave
 from .signals import HEARD, Ended, Signals
 
 TYPE_CHECKING = False
@@ -54,14 +55,18 @@ def work(settings: Settings, known: Info, log: Log) -> int:
     if code:
         return code
     _say(parent, b"serving\n")  # before the first request, which may be the end of it
-    thread = process.begin(signals)
+    try:
+        thread = process.begin(signals)
+    except (RuntimeError, MemoryError) as error:
+        return leave(failed(log, "cannot serve", error))
     begun.set()
     _say(parent, b"ready\n")
+    prepare()
     # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a
     # worker.
     attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
     _say(parent, _status(process, "stopped"))  # the last counts, for the parent's sums
-    return leave(0)
+    return leave(process.ended() if process.server.watchdog.failure else 0)
 
 
 def _adopt(descriptor: int) -> socket.socket:
@@ -96,14 +101,18 @@ def _obey(parent: socket.socket, process: Process, begun: threading.Event, socke
                     for listener in helped.pop(int(number), ()):
                         listener.close()
                 elif word == b"status\n":
-                    ready = ready or Readiness(lambda: process.server.ready, process.effe.ready, process.log)
+                    ready = ready or process.readiness()
                     _say(parent, _status(process, ready()))
     except OSError:
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException as error:
+        process.log.critical("the thread that hears the parent failed: the worker ends", error)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _status(process: Process, wrong: str | None) -> bytes:
     import json  # when first asked: a worker without -admin never is
 
-    return json.dumps({"wrong": wrong, "counts": process.snapshot()}).encode() + b"\n"
+    status = {"wrong": wrong, "live": process.live() is None, "counts": process.snapshot()}
+    return json.dumps(status).encode() + b"\n"

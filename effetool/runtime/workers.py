@@ -68,7 +68,7 @@ class Workers:
         if self.settings.admin:
             from .admin import Admin
 
-            self.admin = Admin(self.settings, self.tally.wrong, self.tally.metrics, self.known.text)
+            self.admin = Admin(self.settings, self.tally.dead, self.tally.wrong, self.tally.metrics, self.known.text)
         for number in range(len(self.sockets)):
             self.start(number)
         while self.alive or self.due:

@@ -16,8 +16,8 @@ def listening():
     """An admin listener with the given pages; returns its port."""
     made = []
 
-    def start(ready=lambda: None, metrics=lambda: "x 1\n"):
-        one = Admin(Settings(admin="127.0.0.1:0"), ready, metrics, '{"name": "hello"}')
+    def start(live=lambda: None, ready=lambda: None, metrics=lambda: "x 1\n"):
+        one = Admin(Settings(admin="127.0.0.1:0"), live, ready, metrics, '{"name": "hello"}')
         made.append(one)
         one.start()
         return int(one.address.rpartition(":")[2])

@@ -147,7 +147,7 @@ def test_an_error_of_the_admin_listener_names_its_flag(opened, admin, message):
     port = bound(opened, port=0)[0].getsockname()[1]
     admin = admin.replace("PORT", str(port))
     with pytest.raises(ListenError) as caught:
-        Admin(Settings(admin=admin), lambda: None, str, "{}")
+        Admin(Settings(admin=admin), lambda: None, lambda: None, str, "{}")
     assert str(caught.value).startswith(message.replace("PORT", str(port)))
     if "taken" in message:
         assert str(caught.value).endswith(f"-admin {admin.rpartition(':')[0]}:{port + 1}")
