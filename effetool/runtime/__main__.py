@@ -95,7 +95,10 @@ def _print(text: str) -> int:
     if sys.stdout is None:  # `>&-`
         return fail("stdout is closed", 1)
     try:
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:  # a locale that lacks a character: INFO is UTF-8
+            sys.stdout.buffer.write(text.encode("utf-8"))
         sys.stdout.flush()
     except OSError as error:
         _drop(1)

@@ -85,12 +85,12 @@ def inherited(environ: MutableMapping[str, str]) -> list[socket.socket]:
     """Return the sockets systemd's protocol hands over (LISTEN_FDS for this LISTEN_PID); [] without them."""
     count, pid = environ.pop("LISTEN_FDS", ""), environ.pop("LISTEN_PID", "")
     environ.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not count.isdigit():
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
         return []
     sockets = []
     for descriptor in range(_FIRST, _FIRST + int(count)):
-        os.set_inheritable(descriptor, False)
         try:
+            os.set_inheritable(descriptor, False)
             listener = socket.socket(fileno=descriptor)
             listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError:

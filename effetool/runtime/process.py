@@ -289,7 +289,12 @@ def attend(
     """
     asked = False
     while thread.is_alive():
-        heard = signals.wait(every)
+        try:
+            heard = signals.wait(every)
+        except BaseException as error:  # of an author's signal handler, which runs here
+            told = (type(error), error, error.__traceback__, threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(told))
+            continue
         if not heard and idle and not asked and idle():
             asked = True
             if stopping:

@@ -31,6 +31,7 @@ class Signals:
     """The signals a process hears, in the order they come. Make it in the main thread, once."""
 
     def __init__(self, *numbers: signal.Signals) -> None:
+        self._numbers = numbers
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
@@ -78,8 +79,12 @@ class Signals:
                 os.write(self._writer, bytes([early]))
             return work()
         finally:
+            # asyncio.run(), for one, leaves neither wakeup fd nor handlers after its add_signal_handler().
+            signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             for number in heard:
                 signal.signal(number, noted)
+            if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL and signal.SIGHUP in self._numbers:
+                signal.signal(signal.SIGHUP, noted)
 
     def wake(self) -> None:
         """End a wait from another thread: it returns [WOKEN]."""

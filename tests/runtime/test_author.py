@@ -479,3 +479,40 @@ def run(context, error, response, request):
 """)
     _, answer = running.get("/")
     assert answer == f"[[{','.join(map(str, threshold))}],true,true,true]"
+
+
+def test_sigterm_drains_whatever_init_did_to_signals(serve):
+    """`asyncio.run` takes the wakeup fd and the handlers with it; an author's own handler may raise."""
+    source = """
+import asyncio, os, signal
+INFO = {"name": "signals", "version": "1.0"}
+def init():
+    async def main():
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, print)
+    asyncio.run(main())
+    signal.signal(signal.SIGUSR1, fail)
+def fail(number, frame): raise ValueError("handler")
+def run(context, error, response, request):
+    if request.path == "/usr1": os.kill(os.getpid(), signal.SIGUSR1)
+    if request.path == "/hup": os.kill(os.getpid(), signal.SIGHUP)
+"""
+    running = serve(source)
+    assert running.get("/usr1")[0] == 200
+    assert running.record("a thread failed")["error"] == "ValueError: handler"
+    assert running.get("/hup")[0] == 200
+    running.record("SIGHUP")
+    assert running.stop() == 0
+    assert running.record("stopping")["reason"] == "SIGTERM"
+
+
+def test_a_locale_that_lacks_a_character_of_info_is_no_traceback(serve):
+    source = """INFO = {"name": "euro", "version": "1.0", "doc": "10 \u20ac"}
+def run(context, error, response, request): pass
+"""
+    environ = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    running = serve(source, environ=environ)
+    assert running.get()[0] == 200
+    assert running.stop() == 0
+    told = serve(source, "-info", environ=environ, ready=False)
+    assert told.process.stdout.buffer.read().decode() and told.end() == 0

@@ -234,3 +234,8 @@ def test_a_handed_socket_that_does_not_listen_is_refused(tmp_path):
         assert "does not listen; use Accept=no" in handed(one.fileno())
     with (tmp_path / "file").open("w") as file:
         assert "is no socket" in handed(file.fileno())
+
+
+def test_a_listen_fds_of_another_script_is_none():
+    """The superscript two is a digit to `str.isdigit`, and none to `int`."""
+    assert listeners.inherited({"LISTEN_FDS": "\u00b2", "LISTEN_PID": str(os.getpid())}) == []
