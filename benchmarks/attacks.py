@@ -38,8 +38,9 @@ def main() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("one CPU for the server and one for the clients are needed: here is one")
     wanted = [name for name in servers.NAMES if not options.servers or name in options.servers]
+    load = os.getloadavg()[0]
     found = scenarios.run(servers.prepare(wanted), options.only, options.limit, options.seconds)
-    text = figures.tables(found, options.seconds)
+    text = figures.tables(found, options.seconds, load)
     print(text)
     print("\n".join(figures.worse(found)), file=sys.stderr)
     if options.write_docs:

@@ -19,8 +19,8 @@ PAGE = ROOT / "docs" / "explanation" / "server.md"
 MARK = "attacks"
 
 
-def tables(found: Found, seconds: float) -> str:
-    """Write all that was found as Markdown."""
+def tables(found: Found, seconds: float, load: float) -> str:
+    """Write all that was found as Markdown; `load` is the machine's load average before it."""
     parts = []
     for limit, attacks in found.items():
         text = f"{HOUSE} connections" if limit == CONNECTIONS else f"{FILES} open files"
@@ -31,7 +31,7 @@ def tables(found: Found, seconds: float) -> str:
                 title = ATTACKS[name].title if kind == "come" else "…"
                 rows.append([title, kind, *[cell(row[server], kind) for server in servers]])
         parts.append(table([f"{text}: answered (p50, p99 ms)", "clients", *servers], rows) + "\n")
-    return "\n".join([*parts, _method(found, seconds)])
+    return "\n".join([*parts, _method(found, seconds, load)])
 
 
 def cell(row: Row, kind: str) -> str:
@@ -72,17 +72,17 @@ def worse(found: Found) -> list[str]:
     return lines
 
 
-def _method(found: Found, seconds: float) -> str:
+def _method(found: Found, seconds: float, load: float) -> str:
     servers = {server for attacks in found.values() for row in attacks.values() for server in row}
     python = install("granian") if "granian" in servers else ""
     granian = f", granian {_version(python)}" if python else ""
     return (
-        f"Measured on {time.strftime('%-d %B %Y')}: {where()}{granian}; load average {os.getloadavg()[0]:.1f}. Each "
-        f"server on one CPU, all clients on another, {seconds:g} s for each figure. A request counts as answered when "
-        f"a 200 is there within {PATIENCE:g} s. Clients that come: a new connection each {COMING * 1000:.0f} ms. "
-        f"Clients that stay: {STAYING}, a request each {PAUSE * 1000:.0f} ms; one whose connection is closed has "
-        f"failed. Attacks that hold connections open half as many again as the limit, and open each that is closed "
-        "anew.\n"
+        f"Measured on {time.strftime('%-d %B %Y')}: {where()}{granian}; load average {load:.1f} before, "
+        f"{os.getloadavg()[0]:.1f} after. Each server on one CPU, all clients on another, {seconds:g} s for each "
+        f"figure. A request counts as answered when a 200 is there within {PATIENCE:g} s. Clients that come: a new "
+        f"connection each {COMING * 1000:.0f} ms. Clients that stay: {STAYING}, a request each {PAUSE * 1000:.0f} ms; "
+        "one whose connection is closed has failed. Attacks that hold connections open half as many again as the "
+        "limit, and open each that is closed anew.\n"
     )
 
 

@@ -51,7 +51,7 @@ def test_every_attack_can_be_written_into_the_page(attacking, tmp_path, monkeypa
     page.write_text("before\n<!-- attacks -->\nstale\n<!-- /attacks -->\nafter\n")
     monkeypatch.setattr(attacking.figures, "PAGE", page)
     rows = {name: {"effe": row(attacking, [0.1], [0.2])} for name in attacking.attacks.ATTACKS}
-    attacking.figures.write_docs(attacking.figures.tables({"connections": rows, "files": rows}, 1.0))
+    attacking.figures.write_docs(attacking.figures.tables({"connections": rows, "files": rows}, 1.0, 0.5))
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
