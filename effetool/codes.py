@@ -188,6 +188,12 @@ CODES: dict[str, Entry] = {
         "filled and --scie-assets names; `science` itself from PATH, from that directory, or from the network. One of them could not be "
         "had, or the flags contradict each other. The .pex is there, whole; an executable that was there before is untouched.",
     ),
+    "E148": Entry(
+        "too new for a Python that is promised",
+        "A module uses what a Python that the artefact promises to run on has not: `match` on 3.9, `tomllib` on 3.10, `cgi` on 3.13. "
+        "requires-python is the promise, and `>=3.9` where there is none. Write the line that the fix names, or guard the import: "
+        "`try: import tomllib`, `except ImportError: import tomli as tomllib`.",
+    ),
     "E150": Entry(
         "no effe here",
         "An effe is a .py file with INFO and run, or a directory with logic.py; any other directory is searched for them. Without a "

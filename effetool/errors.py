@@ -5,7 +5,7 @@
     ├── SourceError               E101 the author's file does not parse, E150–E152 no effe or no tests there
     ├── InfoError                 E110–E119 INFO
     ├── ContractError             E120–E122 run and its neighbours
-    ├── DependencyError           E140–E146 what the effe needs and cannot have
+    ├── DependencyError           E140–E146, E148 what the effe needs and cannot have
     ├── BuildError                E130–E139, E147 two effes with one output, and a build that fails
     ├── ScaffoldError             E201, E203–E206 new
     ├── ServeError                E301 a port

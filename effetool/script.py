@@ -17,6 +17,8 @@ __all__ = ["Script", "read_script"]
 # The specification's own grammar of a block.
 BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
+# What begins a block to a reader and to no tool.
+NEARLY = re.compile(r"#\s*/{2,4}\s*script\s*", re.IGNORECASE)
 KEYS = ("requires-python", "dependencies", "tool")
 
 
@@ -29,12 +31,14 @@ class Script:
         dependencies: requirement strings (PEP 508) as written.
         places: where each dependency stands, for errors about it; None where it could not be told.
         line: the line of `# /// script`, None when the module has no block.
+        provided: `provided` of its table `[tool.effe]`: imports that are there without being declared.
     """
 
     requires_python: str | None = None
     dependencies: tuple[str, ...] = ()
     places: tuple[Place | None, ...] = ()
     line: int | None = None
+    provided: tuple[str, ...] = ()
 
     @property
     def present(self) -> bool:
@@ -86,7 +90,10 @@ def read_script(source: Source) -> Script:
             f"the script block: {key} takes {takes}",
             code="E142",
             place=Place(source.path, line, None, source.line(line)),
-            fix={"dependencies": 'write dependencies = ["requests>=2"]'}.get(key, 'write requires-python = ">=3.9"'),
+            fix={
+                "dependencies": 'write dependencies = ["requests>=2"]',
+                "provided": 'write provided = ["vendored"] below [tool.effe]',
+            }.get(key, 'write requires-python = ">=3.9"'),
         )
 
     for key in [key for key in table if key not in KEYS]:
@@ -101,7 +108,13 @@ def read_script(source: Source) -> Script:
     dependencies = table.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(entry, str) for entry in dependencies):
         raise wrong("dependencies", "a list of strings")
-    return Script(requires, tuple(dependencies), tuple(_place(source, first, entry) for entry in dependencies), first)
+    tool = table.get("tool")
+    effe = tool.get("effe", {}) if isinstance(tool, dict) else {}
+    provided = effe.get("provided", []) if isinstance(effe, dict) else None
+    if not isinstance(provided, list) or not all(isinstance(entry, str) for entry in provided):
+        raise wrong("provided", "a list of strings")
+    places = tuple(_place(source, first, entry) for entry in dependencies)
+    return Script(requires, tuple(dependencies), places, first, tuple(provided))
 
 
 def _place(source: Source, first: int, entry: str) -> Place | None:
@@ -116,8 +129,15 @@ def _place(source: Source, first: int, entry: str) -> Place | None:
 
 
 def _refuse_unclosed(source: Source) -> None:
-    """Raise for a block that begins and does not end: pip and uv would read nothing, and say nothing."""
+    """Raise for a block that is not one, or has no end: pip and uv would read nothing, and say nothing."""
     for number, text in enumerate(source.lines, 1):
+        if text.rstrip() != "# /// script" and NEARLY.fullmatch(text):
+            raise DependencyError(
+                "this line is meant to begin a script block and does not",
+                code="E142",
+                place=Place(source.path, number, 1, text),
+                fix="write it exactly: # /// script",
+            )
         if text.rstrip() == "# /// script":
             place = number + 1
             while re.fullmatch(r"#(?: .*)?", source.line(place)):

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from ..errors import InfoError, Place
 from ..project import Project
 from .environment import environment_of
+from .imports import unknown
+from .names import distribution_for
 
 __all__ = ["import_info"]
 
@@ -52,13 +54,18 @@ def import_info(project: Project, progress: Callable[[str], None], *, offline: b
             f"running the module for its INFO failed: {lines[-1] if lines else done.returncode}",
             code="E111",
             place=Place(project.logic),
-            fix=f"declare it: uv add --script {project.logic} {missing}" if missing else "write INFO as a literal",
+            fix=_declare(project, missing) if missing else "write INFO as a literal",
             notes=tuple(lines[-20:]),
         )
     return done.stdout
 
 
+def _declare(project: Project, module: str) -> str:
+    name = distribution_for(module)
+    return f"declare it: uv add --script {project.logic} '{name}'" if name else unknown(module)
+
+
 def _missing(line: str) -> str | None:
-    """Return the top-level package that an import did not find."""
+    """Return the module that an import did not find."""
     match = re.fullmatch(r"ModuleNotFoundError: No module named '([\w.]+)'", line)
-    return match[1].partition(".")[0] if match else None
+    return match[1] if match else None

@@ -4,21 +4,23 @@ Followed from the logic through the modules beside it, so that a script or a tes
 An error is raised only for an import that certainly runs when the effe starts or answers: at the top level, or in a
 function of the contract. One inside another function may never run: it is a warning. Not counted are imports a module
 provides for itself not being there: guarded by `except ImportError` or `suppress(ImportError)`, under `TYPE_CHECKING`,
-`if __name__ == "__main__"`, or a test of the Python version or platform.
+`if __name__ == "__main__"`, or a test of the Python version or platform; nor are those that the script block's table
+`[tool.effe]` lists as `provided`, or that a module adds to `sys.path` from a folder of the effe's own.
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DependencyError, Place
 from ..project import Project
-from ..source import read_source
+from ..source import Source, read_source
 from .names import DISTRIBUTIONS, distribution_for, popular
 from .requirement import normalise
 
@@ -27,6 +29,9 @@ _GONE = """
 aifc asynchat asyncore audioop binhex cgi cgitb chunk crypt distutils formatter imghdr imp lib2to3 mailcap msilib nis
 nntplib ossaudiodev parser pipes smtpd sndhdr spwd sunau symbol telnetlib uu xdrlib
 """
+PROVIDED = "list it as provided in the script block's table [tool.effe]"
+# A module that lets others be imported from a folder of its choice.
+_VENDORS = re.compile(r"\bsys\.path\b *(?:\[|\+=|= |\.(?:insert|append|extend)\b)|\baddsitedir\b")
 _CONTRACT = frozenset({"init", "start", "run", "stop", "ready"})
 _GUARDS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _ENVIRONMENT = frozenset({"version_info", "hexversion", "platform", "implementation", "python_version", "system"})
@@ -47,9 +52,21 @@ class Undeclared:
     sure: bool
 
     @property
-    def distribution(self) -> str:
-        """What to declare for it, by guess."""
+    def distribution(self) -> str | None:
+        """What to declare for it, None where that is not known."""
         return distribution_for(self.module)
+
+    @property
+    def fix(self) -> str:
+        """What to do about it, in words."""
+        return f"declare {self.distribution}" if self.distribution else unknown(self.module)
+
+
+def unknown(module: str) -> str:
+    """Say what to do about an import whose distribution is not known."""
+    return (
+        f"declare the distribution that {module} is from, as its documentation names it: a like name may be another's"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,56 +80,124 @@ class _Import:
     level: int = 0
 
 
-def find_undeclared(project: Project, provided: Iterable[str] = ()) -> list[Undeclared]:
-    """Return the imports of an effe that neither Python, nor its own modules, nor its dependencies answer.
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an effe reaches from its logic.
 
-    Args:
-        project: the effe.
-        provided: the top-level names its dependencies are imported by, by their own metadata.
+    Attributes:
+        modules: its modules, and whether each certainly runs.
+        imports: what they import of others: the module it stands in, the import, its dotted name, whether it is sure.
+    """
+
+    modules: Mapping[Path, tuple[Source, bool]]
+    imports: Sequence[tuple[Source, _Import, str, bool]]
+
+
+def follow(project: Project) -> Reached:
+    """Read the modules of an effe, from the logic on.
 
     Raises:
-        SourceError: E101 when a module it imports does not parse.
+        SourceError: E101 when one does not parse.
+        DependencyError: E141 when a module imports itself in place of a distribution of its name.
     """
-    known = {*sys.stdlib_module_names, *_GONE.split(), "effetool", "__main__", *provided}
-    found: dict[tuple[str, Place], bool] = {}
+    modules: dict[Path, tuple[Source, bool]] = {}
+    imports: list[tuple[Source, _Import, str, bool]] = []
     queue, seen = [(project.logic, True)], {project.logic: True}
     while queue:
         path, runs = queue.pop(0)
         source = project.source if path == project.logic else read_source(path)
+        modules[path] = source, runs or modules.get(path, (source, False))[1]
         for one in _walk(source.tree.body, None):
             sure = runs and (one.function is None or (one.function in _CONTRACT and path == project.logic))
             module = _absolute(project, path, one)
             first = module.partition(".")[0]
+            if not one.level and path == project.root / f"{first}.py":
+                raise DependencyError(
+                    f"{path.name} imports {one.module}, which is {path.name} itself: it hides what it means",
+                    code="E141",
+                    place=source.at(one.node),
+                    fix=f"give {path.name} another name",
+                )
             if local := _local(project, module, one.names):
                 # A module first met where it may not run is read again when it is met where it does.
                 queue += [(other, sure) for other in local if sure > seen.get(other, -1)]
                 seen.update((other, sure) for other in local if sure > seen.get(other, -1))
-            elif not one.level and first not in known and not _is_local(project, first):
-                key = (one.module, source.at(one.node))
-                found[key] = sure or found.get(key, False)
+            elif not one.level and not _is_local(project, first):
+                imports.append((source, one, module, sure))
+    return Reached(modules, imports)
+
+
+def find_undeclared(project: Project, provided: Iterable[str] = (), reached: Reached | None = None) -> list[Undeclared]:
+    """Return the imports of an effe that neither Python, nor its own modules, nor its dependencies answer.
+
+    Args:
+        project: the effe.
+        provided: the names its dependencies are imported by, by their own metadata: a package, or what it holds of a
+            namespace package, such as `google.cloud.storage`.
+        reached: what `follow` returned for it.
+
+    Raises:
+        SourceError: E101 when a module it imports does not parse.
+        DependencyError: E141 when a module imports itself.
+    """
+    known = {*sys.stdlib_module_names, *_GONE.split(), "effetool", "__main__", *provided, *project.script.provided}
+    reached = reached or follow(project)
+    vendors = any(_VENDORS.search("\n".join(source.lines)) for source, _ in reached.modules.values())
+    found: dict[tuple[str, Place], bool] = {}
+    for source, one, module, sure in reached.imports:
+        if vendors and _is_inside(project, module.partition(".")[0]):
+            continue
+        for name in _missing(module, one.names, known):
+            key = (name, source.at(one.node))
+            found[key] = sure or found.get(key, False)
     return [Undeclared(module, place, sure) for (module, place), sure in found.items()]
 
 
-def check_imports(project: Project, provided: Iterable[str] = (), declared: Path | None = None) -> list[Undeclared]:
+def _missing(module: str, names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return what of an import nothing answers; of a namespace package only what is there is answered."""
+    first = module.partition(".")[0]
+    if first in known:
+        return []
+    inside = [name for name in known if name.startswith(f"{first}.")]
+
+    def there(name: str) -> bool:
+        return any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in inside)
+
+    if not there(module):
+        return [module]
+    if any(f"{module}.".startswith(f"{one}.") for one in inside):
+        return []
+    return [f"{module}.{name}" for name in names if name != "*" and not there(f"{module}.{name}")]
+
+
+def check_imports(
+    project: Project,
+    provided: Iterable[str] = (),
+    declared: Path | None = None,
+    reached: Reached | None = None,
+) -> list[Undeclared]:
     """Refuse an effe that imports what the artefact does not hold; return what may be missing, for a warning.
 
     Args:
         project: the effe.
-        provided: the top-level names its dependencies are imported by.
+        provided: the names its dependencies are imported by.
         declared: the file that declares them, None when none does.
+        reached: what `follow` returned for it.
 
     Raises:
         DependencyError: E141, with the place of the first such import and the line to add.
         SourceError: E101 when a module it imports does not parse.
     """
     provided = set(provided)
-    found = find_undeclared(project, provided)
+    found = find_undeclared(project, provided, reached)
     sure = [one for one in found if one.sure]
     if not sure:
         return found
     first = sure[0]
     beside = project.root / f"{first.module.partition('.')[0]}.py"
-    if project.single and beside.is_file():
+    if not beside.is_file():
+        beside = beside.with_suffix("")
+    if project.single and (beside.is_file() or any(beside.glob("*.py"))):
         raise DependencyError(
             f"{first.module} is beside {project.logic.name}, and a single file carries nothing beside it",
             code="E141",
@@ -126,14 +211,14 @@ def check_imports(project: Project, provided: Iterable[str] = (), declared: Path
             f"{first.module} is imported, and nothing of that name is there",
             code="E141",
             place=first.place,
-            fix=f"did you mean {meant}? else declare {first.distribution}",
+            fix=f"did you mean {meant}? else {first.fix}",
         )
-    names = list(dict.fromkeys(one.distribution for one in sure))
+    names = list(dict.fromkeys(one.distribution for one in sure if one.distribution))
     raise DependencyError(
         f"{first.module} is imported but not declared",
         code="E141",
         place=first.place,
-        fix=_fix(project, declared, names),
+        fix=_fix(project, declared, names) if first.distribution else f"{first.fix}; if it is there anyway: {PROVIDED}",
         notes=tuple(f"{one.place}: {one.module}" for one in sure[1:]),
     )
 
@@ -150,7 +235,9 @@ def _meant(name: str, provided: Iterable[str]) -> str | None:
 def _fix(project: Project, declared: Path | None, names: list[str]) -> str:
     quoted = ", ".join(f'"{name}"' for name in names)
     if project.script.present:
-        every = ", ".join(f'"{text}"' for text in (*project.script.dependencies, *names))
+        heads = [re.split(r"[^\w.-]", name)[0] for name in names]
+        kept = [text for text in project.script.dependencies if re.split(r"[^\w.-]", text)[0] not in heads]
+        every = ", ".join(f'"{text}"' for text in (*kept, *names))
         return f"write in the script block: # dependencies = [{every}]"
     if declared is None:
         return f"write above everything else, three lines: # /// script | # dependencies = [{quoted}] | # ///"
@@ -190,6 +277,14 @@ def _is_local(project: Project, name: str) -> bool:
     if not folder.is_dir():
         return False
     return any(file.endswith((".py", ".so")) for _, _, files in os.walk(folder) for file in files)
+
+
+def _is_inside(project: Project, name: str) -> bool:
+    """Tell whether a module or package of that name is anywhere in the effe, for a folder that is put on sys.path."""
+    return not project.single and any(
+        f"{name}.py" in files or (name in folders and any(Path(folder, name).rglob("*.py")))
+        for folder, folders, files in os.walk(project.root)
+    )
 
 
 def _walk(body: Iterable[ast.stmt], function: str | None, prefix: str = "") -> Iterator[_Import]:

@@ -21,6 +21,7 @@ from .cache import Cache
 from .contents import runtime_files
 from .options import Options
 from .preparing import Clock, Prepared
+from .promise import check_compiled
 from .shared_libraries import missing_here
 from .wheelhouse import create, digest_of
 
@@ -37,6 +38,7 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
 
     Raises:
         BuildError: E131, E134–E139.
+        DependencyError: E148 when the author's modules do not compile for a Python they promise to run on.
     """
     compiling = _Aside(lambda: (pack.compile_modules(prepared.contents, cache), _wheels(prepared, cache)))
     try:
@@ -45,6 +47,12 @@ def make(prepared: Prepared, options: Options, clock: Clock, cache: Cache) -> Ar
     finally:
         compiling.join()
     compiled, wheels = compiling.result()
+    if options.record is None:
+        codes = {minor: found for minor, (_, found) in compiled.items()}
+        modules = [
+            (f.name, f.path, f.data) for f in contents.files if f.path in prepared.certain and f.data is not None
+        ]
+        check_compiled(prepared.project, contents.python, codes, contents.pythons, modules)
     clock.step("base", "", f"pex {pex_version()}")
     with _beside(prepared.target) as temporary:
         with temporary.open("wb") as out:

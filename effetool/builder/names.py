@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from .requirement import normalise
 
-# Import name → distribution, where the two differ.
+# Import name → distribution, where the two differ. A namespace that many distributions share (`google`, `azure`) is in
+# it by what is below: alone it may be a stranger's name on the index.
 DISTRIBUTIONS = {
     "attr": "attrs",
     "bs4": "beautifulsoup4",
@@ -24,7 +25,47 @@ DISTRIBUTIONS = {
     "fitz": "PyMuPDF",
     "git": "GitPython",
     "github": "PyGithub",
+    "azure.ai.ml": "azure-ai-ml",
+    "azure.core": "azure-core",
+    "azure.cosmos": "azure-cosmos",
+    "azure.data.tables": "azure-data-tables",
+    "azure.eventhub": "azure-eventhub",
+    "azure.identity": "azure-identity",
+    "azure.keyvault.keys": "azure-keyvault-keys",
+    "azure.keyvault.secrets": "azure-keyvault-secrets",
+    "azure.servicebus": "azure-servicebus",
+    "azure.storage.blob": "azure-storage-blob",
+    "azure.storage.queue": "azure-storage-queue",
+    "backports.zoneinfo": "backports.zoneinfo",
+    "google.api_core": "google-api-core",
+    "google.auth": "google-auth",
+    "google.cloud.aiplatform": "google-cloud-aiplatform",
+    "google.cloud.bigquery": "google-cloud-bigquery",
+    "google.cloud.bigtable": "google-cloud-bigtable",
+    "google.cloud.datastore": "google-cloud-datastore",
+    "google.cloud.exceptions": "google-cloud-core",
+    "google.cloud.firestore": "google-cloud-firestore",
+    "google.cloud.kms": "google-cloud-kms",
+    "google.cloud.logging": "google-cloud-logging",
+    "google.cloud.monitoring_v3": "google-cloud-monitoring",
+    "google.cloud.pubsub": "google-cloud-pubsub",
+    "google.cloud.pubsub_v1": "google-cloud-pubsub",
+    "google.cloud.run_v2": "google-cloud-run",
+    "google.cloud.secretmanager": "google-cloud-secret-manager",
+    "google.cloud.spanner": "google-cloud-spanner",
+    "google.cloud.speech": "google-cloud-speech",
+    "google.cloud.storage": "google-cloud-storage",
+    "google.cloud.tasks": "google-cloud-tasks",
+    "google.cloud.tasks_v2": "google-cloud-tasks",
+    "google.cloud.texttospeech": "google-cloud-texttospeech",
+    "google.cloud.translate": "google-cloud-translate",
+    "google.cloud.vision": "google-cloud-vision",
+    "google.genai": "google-genai",
+    "google.generativeai": "google-generativeai",
+    "google.oauth2": "google-auth",
     "google.protobuf": "protobuf",
+    "google.rpc": "googleapis-common-protos",
+    "googleapiclient": "google-api-python-client",
     "grpc": "grpcio",
     "jose": "python-jose",
     "jwt": "PyJWT",
@@ -33,10 +74,17 @@ DISTRIBUTIONS = {
     "markdown_it": "markdown-it-py",
     "multipart": "python-multipart",
     "nacl": "PyNaCl",
-    "pkg_resources": "setuptools",
+    "opentelemetry.context": "opentelemetry-api",
+    "opentelemetry.exporter.otlp": "opentelemetry-exporter-otlp",
+    "opentelemetry.metrics": "opentelemetry-api",
+    "opentelemetry.propagate": "opentelemetry-api",
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry.trace": "opentelemetry-api",
+    "pkg_resources": "setuptools<81",  # the last that has it
     "pptx": "python-pptx",
     "psycopg2": "psycopg2-binary",
     "pythonjsonlogger": "python-json-logger",
+    "ruamel.yaml": "ruamel.yaml",
     "serial": "pyserial",
     "sklearn": "scikit-learn",
     "skimage": "scikit-image",
@@ -48,6 +96,9 @@ DISTRIBUTIONS = {
     "wx": "wxPython",
     "yaml": "PyYAML",
     "zmq": "pyzmq",
+    "zope.component": "zope.component",
+    "zope.event": "zope.event",
+    "zope.interface": "zope.interface",
 }
 # Near misses are sought among these and the names above.
 _POPULAR = """
@@ -62,22 +113,25 @@ typer typing-extensions tzdata ujson urllib3 uvicorn websockets werkzeug xmltodi
 
 def popular() -> dict[str, str]:
     """Return well-known distributions by their normalised name."""
-    return {normalise(name): name for name in (*_POPULAR.split(), *DISTRIBUTIONS.values())}
+    return {normalise(name): name for name in (*_POPULAR.split(), *(v for v in DISTRIBUTIONS.values() if "<" not in v))}
 
 
-def distribution_for(module: str) -> str:
-    """Guess what to declare for an import such as `yaml` or `PIL.Image`."""
+def distribution_for(module: str) -> str | None:
+    """Return what to declare for an import such as `yaml` or `PIL.Image`, None where it is not known.
+
+    It is not guessed: a name that merely sounds like it may be anybody's on the index.
+    """
     parts = module.split(".")
     for end in range(len(parts), 0, -1):
         if found := DISTRIBUTIONS.get(".".join(parts[:end])):
             return found
-    return parts[0].replace("_", "-")
+    return popular().get(normalise(parts[0]))
 
 
 def near(name: str) -> str | None:
     """Return the well-known distribution a misspelt name may have meant, None when there is none."""
     for module, distribution in DISTRIBUTIONS.items():
-        if normalise(module) == normalise(name) != normalise(distribution):
+        if "<" not in distribution and normalise(module) == normalise(name) != normalise(distribution):
             return distribution
     known = popular()
     if normalise(name) in known:

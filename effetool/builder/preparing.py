@@ -25,9 +25,10 @@ from .archive import DATE_1980
 from .base import pex_version
 from .cache import Cache
 from .contents import Contents, tool_digest
-from .imports import Undeclared, check_imports
+from .imports import Undeclared, check_imports, follow
 from .options import Options, Progress, Step
 from .plan import File, plan
+from .promise import check_promise
 from .pythons import find_pythons
 from .wheelhouse import digest_of, lacking
 
@@ -64,6 +65,7 @@ class Prepared:
     resolution: Resolution | None
     inputs: str
     target: Path
+    certain: frozenset[Path] = frozenset()  # the author's modules that certainly run
     warnings: tuple[EffeToolError, ...] = ()
 
 
@@ -98,7 +100,10 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     if resolution is not None and not resolution.distributions:
         resolution = None
     provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
-    unsure = check_imports(project, provided, resolution.declaration.file if resolution else None)
+    reached = follow(project)
+    unsure = check_imports(project, provided, resolution.declaration.file if resolution else None, reached)
+    if record is None:  # what was built before it was checked is built again as it was
+        check_promise(project, reached, python, taken, provided)
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "") if record is None else str(record.get("epoch") or "")
     authors = [file.path for file in files]
     facts: dict[str, object] = {
@@ -136,7 +141,8 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
     if (missing := lacking()) is not None:
         warnings.append(_nothing_kept(missing))
-    return Prepared(project, info, contents, resolution, inputs, target, tuple(warnings))
+    certain = frozenset(path for path, (_, sure) in reached.modules.items() if sure)
+    return Prepared(project, info, contents, resolution, inputs, target, certain, tuple(warnings))
 
 
 def find_fresh(prepared: Prepared, cache: Cache) -> Artifact | None:
@@ -172,7 +178,7 @@ def _may_lack(one: Undeclared) -> EffeToolError:
         f"{one.module} is imported here and not declared: it fails if this runs",
         code="E141",
         place=one.place,
-        fix=f"declare {one.distribution}, or import it inside try … except ImportError",
+        fix=f"{one.fix}; or import it inside try … except ImportError",
     )
 
 

@@ -38,7 +38,7 @@ class Metadata:
 
     Attributes:
         extras: the extras it offers.
-        imports: the top-level names it can be imported by.
+        imports: the names it can be imported by, in a namespace package whole: `google.cloud.storage`.
         licence: an SPDX expression (`spdx`) or a name, None when it says neither.
     """
 
@@ -250,16 +250,22 @@ def _licence(said: email.message.Message) -> str | None:
 
 
 def _imports(names: Iterable[str]) -> tuple[str, ...]:
-    found = set()
+    """Return the modules and packages of a wheel; a folder without `__init__` may be shared with other wheels."""
+    installed: set[tuple[str, ...]] = set()
     for name in names:
-        parts = name.split("/")
+        parts = tuple(name.split("/"))
         if parts[0].endswith(".data") and len(parts) > 2 and parts[1] in ("purelib", "platlib"):
             parts = parts[2:]
-        if parts[0].endswith((".dist-info", ".data")):
+        if not parts[0].endswith((".dist-info", ".data")) and parts[-1]:
+            installed.add(parts)
+    packages = {parts[:-1] for parts in installed if re.fullmatch(r"__init__\.(py|pyi|.*so|pyd)", parts[-1])}
+    found = set()
+    for parts in sorted(installed):
+        above = (parts[:depth] for depth in range(1, len(parts)))
+        package = next((folder for folder in above if folder in packages), None)
+        if package is None and not re.search(r"\.(py|so|pyd)\Z", parts[-1]):
             continue
-        if len(parts) == 1 and not re.search(r"\.(py|so|pyd)\Z", parts[0]):
-            continue
-        first = parts[0].partition(".")[0] if len(parts) == 1 else parts[0]
-        if first.isidentifier() and first != "__pycache__":
-            found.add(first)
+        named = package or (*parts[:-1], parts[-1].partition(".")[0])
+        if all(part.isidentifier() for part in named) and "__pycache__" not in named:
+            found.add(".".join(named))
     return tuple(sorted(found))

@@ -145,7 +145,10 @@ def _column(trace: TracebackType) -> Optional[int]:
 def _fix(error: BaseException) -> Optional[str]:
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
-        return f'declare it in the script block: dependencies = ["{top}"], or write {top}.py beside the effe'
+        # What it is called on the index is not guessed: a like name may be a stranger's.
+        return (
+            f"declare the distribution that {error.name} is from in the script block, or write {top}.py beside the effe"
+        )
     if isinstance(error, SystemExit):
         return "an effe does not exit: raise an error instead"
     return None

@@ -19,7 +19,7 @@ def effe(folder: Path, **files: str) -> list[tuple[str, bool]]:
         path = folder / (name.replace("__", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return [(one.module, one.sure) for one in find_undeclared(find_one(folder), {"markupsafe", "google"})]
+    return [(one.module, one.sure) for one in find_undeclared(find_one(folder), {"markupsafe", "google.cloud.storage"})]
 
 
 def test_an_undeclared_import_is_told_with_place_and_line(tmp_path: Path) -> None:
@@ -70,6 +70,81 @@ def test_what_need_not_be_there_is_no_error(tmp_path: Path, text: str) -> None:
 def test_only_what_certainly_runs_is_an_error(tmp_path: Path, text: str, sure: bool) -> None:
     """Top level and the functions of the contract; another function may never run."""
     assert effe(tmp_path, logic=f"{text}\n{LOGIC}") == [("foo", sure)]
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("import google.cloud.bigquery", ["google.cloud.bigquery"]),
+        ("from google.cloud import storage, bigquery", ["google.cloud.bigquery"]),
+        ("from google import auth", ["google.auth"]),
+        ("from google.cloud.storage import Blob\nimport google.cloud\nfrom google import cloud", []),
+    ],
+)
+def test_of_a_namespace_only_what_is_declared_is_there(tmp_path: Path, text: str, missing: list[str]) -> None:
+    assert [name for name, _ in effe(tmp_path, logic=f"{text}\n{LOGIC}")] == missing
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("google.cloud.storage", "google-cloud-storage"),
+        ("ruamel.yaml", "ruamel.yaml"),
+        ("zope.interface", "zope.interface"),
+        ("opentelemetry.sdk.trace", "opentelemetry-sdk"),
+        ("azure.storage.blob", "azure-storage-blob"),
+        ("flask", "flask"),
+        ("google.cloud.unheard_of", None),
+        ("azure", None),
+        ("ruamel", None),
+        ("unheard_of", None),
+    ],
+)
+def test_only_a_known_distribution_is_named(tmp_path: Path, module: str, name: str | None) -> None:
+    """What merely sounds like the import may be a stranger's distribution: nobody is told to install that."""
+    with pytest.raises(DependencyError) as caught:
+        check_imports(make_effe(tmp_path, imports=f"import {module}"))
+    fix = str(caught.value.fix)
+    if name is None:
+        assert (
+            f"declare the distribution that {module} is from" in fix and "provided" in fix and "dependencies" not in fix
+        )
+    else:
+        assert f'"{name}"' in fix
+
+
+def test_pkg_resources_needs_an_old_setuptools(tmp_path: Path) -> None:
+    with pytest.raises(DependencyError) as caught:
+        check_imports(
+            make_effe(tmp_path, "setuptools", "flask", imports="import pkg_resources"), {"setuptools", "flask"}
+        )
+    assert caught.value.fix == 'write in the script block: # dependencies = ["flask", "setuptools<81"]'
+
+
+def test_vendored_code_and_what_is_provided(tmp_path: Path) -> None:
+    """A folder put on sys.path is looked into; what comes from elsewhere is listed."""
+    vendored = "import sys\nsys.path.insert(0, 'third')\nimport theirs, other"
+    assert effe(tmp_path, logic=f"{vendored}\n{LOGIC}", third__theirs="") == [("other", True)]
+    assert effe(tmp_path, logic=f"import theirs\n{LOGIC}") == [("theirs", True)]
+    block = '# /// script\n# dependencies = []\n# [tool.effe]\n# provided = ["other", "gi.repository"]\n# ///\n'
+    assert effe(tmp_path, logic=f"{block}import other.sub\nfrom gi.repository import Gtk\n{LOGIC}") == []
+
+
+def test_a_module_that_imports_itself(tmp_path: Path) -> None:
+    """`pandas.py` that imports pandas gets itself; so does a helper of that name."""
+    (tmp_path / "pandas.py").write_text(f"import pandas.io\n{LOGIC}")
+    with pytest.raises(DependencyError, match=r"pandas.py imports pandas.io, which is pandas.py itself"):
+        find_undeclared(find_one(tmp_path / "pandas.py"), {"pandas"})
+    with pytest.raises(DependencyError, match="yaml"):
+        effe(tmp_path / "other", logic=f"import yaml\n{LOGIC}", yaml="import yaml")
+
+
+def test_a_package_beside_a_single_file(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(f"import helpers.text\n{LOGIC}")
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers/text.py").write_text("")
+    with pytest.raises(DependencyError, match="carries nothing beside it"):
+        check_imports(find_one(tmp_path / "hello.py"))
 
 
 def test_followed_through_the_modules_beside(tmp_path: Path) -> None:

@@ -275,4 +275,4 @@ def test_a_computed_info_may_need_what_is_declared(effe_tool, tmp_path, cache):
     assert effe_tool("run", "tomli-w-1.0.pex", "-info", env=cache).stdout == '{"name": "tomli-w", "version": "1.0"}\n'
     (tmp_path / "effe.py").write_text("import missing_one.two\n" + code)
     failed = effe_tool("build", "effe.py", "--import-info", env=cache)
-    assert failed.returncode == 1 and "fix: declare it: uv add --script effe.py missing_one\n" in failed.stderr
+    assert failed.returncode == 1 and "fix: declare the distribution that missing_one is from" in failed.stderr
