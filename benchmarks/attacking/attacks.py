@@ -56,7 +56,7 @@ def _hello() -> bytes:
 
 _GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 _CHUNKED = _post("/body", "Transfer-Encoding: chunked")
-_PERCENTS = b"%" * 8_000_000
+_PERCENTS = b"a=" + b"%" * 7_999_998
 _FORM = _post("/form", "Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(_PERCENTS)}")
 
 ATTACKS = {
