@@ -51,7 +51,7 @@ quick: venv
 test: parts
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2
-	$(MAKE) selectors TESTS="$(addprefix tests/runtime/test_,server.py contract.py process.py workers.py loop.py tls.py)"
+	$(MAKE) selectors TESTS="$(addprefix tests/runtime/,server/test_server.py test_contract.py process/test_serve.py process/test_supervisor.py contract/test_async_calls.py server/test_tls.py)"
 	$(MAKE) coverage
 
 # The server as on a system without epoll.
@@ -62,8 +62,8 @@ selectors: venv
 # Branches of the runtime that run in the tests' own process: wire, flags, log, and the server behind testing.Client.
 coverage: venv
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -m "not slow" tests/runtime/test_wire.py tests/runtime/test_flags.py \
-		tests/runtime/test_log.py tests/runtime/test_metrics.py tests/runtime/test_listeners.py tests/testing/test_client.py
+	@$(BIN)/coverage run -m pytest -q -m "not slow" tests/runtime/http/test_parser.py tests/runtime/test_flags.py \
+		tests/runtime/telemetry/test_log.py tests/runtime/telemetry/test_metrics.py tests/runtime/process/test_sockets.py tests/testing/test_client.py
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --ignore-errors --include 'effetool/runtime/*'
 

@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from effetool.deploy.numbers import CONTEXTS_TARGET, CPU_TARGET  # noqa: E402
+from effetool.deploy.sizing import CONTEXTS_TARGET, CPU_TARGET  # noqa: E402
 from effetool.runtime.flags import Settings  # noqa: E402
 
 PAGE = ROOT / "docs" / "explanation" / "scaling.md"

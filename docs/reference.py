@@ -14,8 +14,8 @@ from pathlib import Path
 
 from effetool.cli import COMMANDS
 from effetool.cli.application import application
-from effetool.codes import CODES
-from effetool.runtime.states import TIMES
+from effetool.error_codes import CODES
+from effetool.runtime.server.states import TIMES
 
 FOLDER = Path(__file__).with_name("reference")
 SERVER = Path(__file__).with_name("explanation") / "server.md"

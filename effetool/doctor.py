@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from .builder.base import pex_version
-from .builder.cache import Cache
-from .builder.declaration import read_declaration
-from .builder.pythons import PRECOMPILED, find_pythons
-from .builder.resolver import find_pip, find_uv
-from .environment import cache_home
+from .builder.interpreters import PRECOMPILED, find_pythons
+from .builder.package.pex_base import pex_version
+from .builder.requirements.declaration import read_declaration
+from .builder.resolve.backends import find_pip, find_uv
+from .builder.store.cache import Cache
+from .builder.virtualenv import cache_home
+from .effe.project import Project, find_all
 from .errors import EffeToolError, Place
 from .image.engines import ENGINES
-from .project import Project, find_all
 
 __all__ = ["Finding", "examine"]
 

@@ -13,8 +13,8 @@
     ├── ImageError                E402–E408 an image: its base, its reference, a registry
     └── DeployError               E410–E429 what is deployed together does not fit together, or a proxy refuses
 
-Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.console` draws
-them. `effetool.codes` holds a paragraph for each code.
+Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.cli.console` draws
+them. `effetool.error_codes` holds a paragraph for each code.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from time import thread_time
 
 import pytest
 
-from effetool.runtime import multipart, query
-from effetool.runtime.body import Incoming
+from effetool import runtime
 from effetool.runtime.errors import HTTPError
-from effetool.runtime.wire import CHUNKED, Head, Limits, parse_head
+from effetool.runtime.http import multipart, query
+from effetool.runtime.http.body import Incoming
+from effetool.runtime.http.parser import CHUNKED, Head, Limits, parse_head
 
 LIMITS = Limits(32 * 1024, 8 * 1024, 100)
 HEAD = LIMITS.head - 200
@@ -152,24 +153,26 @@ EXPRESSIONS = {
     "multipart._VALUE": [("", " ", ";"), ("a", "a", '"')],
     "query._ESCAPES": [("", "%", ""), ("", "%4", ""), ("", "%41", "%")],
     "request._ID": [("x-request-id:", " ", "!"), ("x-request-id:a", " ", "!"), ("x-request-id:", "a", "!")],
-    "wire._ABSOLUTE": [("http://", "a", "#"), ("http://a/", "?", "#")],
-    "wire._BEGUN": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
-    "wire._CHUNK_BEGUN": [("", "0", "x"), ("1;", " ", "\x01"), ("1;a", " ", "\x01")],
-    "wire._CHUNK_LINE": [("", "0", "x"), ("1;", " ", "\x01"), ("1;a", " ", "\x01")],
-    "wire._CODINGS": [("\ntransfer-encoding:", " ", "x"), ("", "\ntransfer-encoding:\r", "")],
-    "wire._CONNECTION": [("\nconnection:", " ", "x"), ("", "\nconnection:\r", "")],
-    "wire._EXPECT": [("\nexpect:", " ", "x"), ("\nexpect:x", " ", "y")],
-    "wire._FIELD_BEGUN": [("a", "a", " "), ("a:", " ", "\x01")],
-    "wire._FIELD_LINE": [("a", "a", " "), ("a:", " ", "\x01")],
-    "wire._FOLD": [("", "\r\n", "")],
-    "wire._HEAD": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
-    "wire._HOST": [("\nhost:", " ", "!"), ("\nhost:h", " ", "!")],
-    "wire._IS_AUTHORITY": [("", "a", "!!"), ("[", ":", ""), ("a:", "1", "x")],
-    "wire._LENGTH": [("\ncontent-length:", " ", "x"), ("\ncontent-length:1", " ", "x"), ("\ncontent-length:", "1", "")],
-    "wire._LINE_BEGUN": [("", "a", "\x01")],
-    "wire._OTHER_VERSION": [("", "a", "\x01"), ("G ", "a", "\x01")],
-    "wire._REQUEST_LINE": [("", "a", "\x01"), ("G ", "a", "\x01")],
-    "wire._USUAL": [
+    "parser._ABSOLUTE": [("http://", "a", "#"), ("http://a/", "?", "#")],
+    "parser._BEGUN": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
+    "parser._CHUNK_BEGUN": [("", "0", "x"), ("1;", " ", "\x01"), ("1;a", " ", "\x01")],
+    "parser._CHUNK_LINE": [("", "0", "x"), ("1;", " ", "\x01"), ("1;a", " ", "\x01")],
+    "parser._CODINGS": [("\ntransfer-encoding:", " ", "x"), ("", "\ntransfer-encoding:\r", "")],
+    "parser._CONNECTION": [("\nconnection:", " ", "x"), ("", "\nconnection:\r", "")],
+    "parser._EXPECT": [("\nexpect:", " ", "x"), ("\nexpect:x", " ", "y")],
+    "parser._FIELD_BEGUN": [("a", "a", " "), ("a:", " ", "\x01")],
+    "parser._FIELD_LINE": [("a", "a", " "), ("a:", " ", "\x01")],
+    "parser._FOLD": [("", "\r\n", "")],
+    "parser._HEAD": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
+    "parser._HOST": [("\nhost:", " ", "!"), ("\nhost:h", " ", "!")],
+    "parser._IS_AUTHORITY": [("", "a", "!!"), ("[", ":", ""), ("a:", "1", "x")],
+    "parser._LENGTH": [
+        ("\ncontent-length:", " ", "x"), ("\ncontent-length:1", " ", "x"), ("\ncontent-length:", "1", ""),
+    ],
+    "parser._LINE_BEGUN": [("", "a", "\x01")],
+    "parser._OTHER_VERSION": [("", "a", "\x01"), ("G ", "a", "\x01")],
+    "parser._REQUEST_LINE": [("", "a", "\x01"), ("G ", "a", "\x01")],
+    "parser._USUAL": [
         (START, "a:\r\n", "\x01"), (START + "Host:", " ", "!"), (START + "Host:h", " ", "!"), ("G /", "a", "\x01"),
         (START + "Host:h\r\nConnection:", " ", "x\r\n"), (START + "Content-Length:", " ", "x"), ("G /?", "?", "\x01"),
         (START + "Host:h\r\nContent-Length:1", " ", "x"), (START + "Host:h:", "1", "x"), ("A", "A", "\x01"),
@@ -177,7 +180,7 @@ EXPRESSIONS = {
 }  # fmt: skip
 # Expressions that are not kept under a name, by module: they split at one octet, or run on what was bounded before.
 INLINE = {"multipart": ["split", "sub"]}
-RUNTIME = Path(multipart.__file__).parent
+RUNTIME = Path(runtime.__file__).parent
 
 
 def test_each_expression_of_the_runtime_has_a_worst_case():
@@ -207,7 +210,8 @@ def is_expression(node):
 def test_an_expression_takes_linear_time(name):
     """By itself too, on as many octets as a head has: 1/4 of them, and all."""
     stem, _, attribute = name.partition(".")
-    module = importlib.import_module(f"effetool.runtime.{stem}")
+    [path] = RUNTIME.rglob(f"{stem}.py")
+    module = importlib.import_module(".".join(("effetool.runtime", *path.relative_to(RUNTIME).with_suffix("").parts)))
     match = getattr(module, attribute)
     pattern = match if isinstance(match, re.Pattern) else match.__self__
     run = {"sub": lambda text: match(lambda _: text[:0], text)}.get(getattr(match, "__name__", ""), match)

@@ -100,7 +100,7 @@ def test_every_file_that_is_named_anywhere_is_there() -> None:
 
 
 def test_every_file_that_the_tool_opens_beside_its_modules_is_there() -> None:
-    """`HOUSE / "builder/loader.py"`, and `Path(__file__).with_name("marshalled.py")`."""
+    """`HOUSE / "builder/package/loader.py"`, and `Path(__file__).with_name("bytecode_worker.py")`."""
     found = []
     for path in TOOL.rglob("*.py"):
         for node, text in strings(path):
@@ -108,7 +108,7 @@ def test_every_file_that_the_tool_opens_beside_its_modules_is_there() -> None:
                 found.append(TOOL / text)
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Path(__file__).with_name":
                 found.append(path.with_name(text))
-    assert {"loader.py", "marshalled.py"} <= {path.name for path in found}
+    assert {"loader.py", "bytecode_worker.py"} <= {path.name for path in found}
     assert [str(path) for path in found if not path.exists()] == []
 
 
@@ -123,7 +123,7 @@ def test_what_runs_under_an_old_python_is_checked_for_it() -> None:
     """All of the runtime, and the programs that are handed to another interpreter."""
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["per-file-target-version"]
     old = {path for pattern in lint for one in alternatives(pattern) for path in ROOT.glob(one)}
-    programs = [path for path in TOOL.rglob("*.py") if path.name in ("loader.py", "marshalled.py")]
+    programs = [path for path in TOOL.rglob("*.py") if path.name in ("loader.py", "bytecode_worker.py")]
     missing = [path for path in [*programs, *(TOOL / "runtime").rglob("*.py")] if path not in old | {*old_below(old)}]
     assert missing == [] and len(programs) == 2
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from effetool.builder.pythons import find_pythons
-from effetool.builder.resolver import find_uv
-from effetool.scaffold import NewOptions, new
-from effetool.template import list_templates
+from effetool.builder.interpreters import find_pythons
+from effetool.builder.resolve.backends import find_uv
+from effetool.templating.catalog import list_templates
+from effetool.templating.scaffold import NewOptions, new
 from tests.browser import browsing, until
 from tests.parts import need
 from tests.served import Served, serve

@@ -1,7 +1,7 @@
 """Build: an effe in, one file out. Only caller of pex, and only of its command line."""
 
-from .building import build
-from .many import Result, build_many
+from .build import build
+from .build_many import Result, build_many
 from .options import Options, Progress, Step
 
 __all__ = ["Options", "Progress", "Result", "Step", "build", "build_many"]

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..environment import environment
-from ..script import Script
+from ..effe.script import Script
+from .virtualenv import environment
 
 if TYPE_CHECKING:
-    from ..environment import Environment
-    from ..project import Project
+    from ..effe.project import Project
+    from .virtualenv import Environment
 
 __all__ = ["environment_of"]
 
@@ -27,12 +27,12 @@ def environment_of(
         extra: further requirements, such as `pytest`.
         offline: take what is to be installed from caches alone.
     """
-    from .declaration import read_declaration
+    from .requirements.declaration import read_declaration
 
     declared = read_declaration(project)  # of a script block too: what is wrong in it is said with its place
     script = project.script
     if declared.lock is not None:
-        from .lock import read_lock
+        from .resolve.lock import read_lock
 
         pins = read_lock(declared.lock).pins
         names = tuple(f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "") for pin in pins)
@@ -42,7 +42,7 @@ def environment_of(
         script = Script(declared.requires_python, texts, declared.places)
 
     def index() -> Mapping[str, str]:
-        from .index import read_index
+        from .resolve.index import read_index
 
         return read_index().uv_environment({**os.environ, **({"UV_OFFLINE": "1"} if offline else {})})
 

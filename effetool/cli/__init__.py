@@ -76,7 +76,7 @@ def unwritten(error: OSError, *, said: bool = False) -> int:
     """Say that stdout takes no more, unless `… | head` has read enough; the flush at exit must not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if not (said or isinstance(error, BrokenPipeError)):
-        from ..console import Console
+        from .console import Console
         from .reporting import refused
 
         Console().error(refused(error))

@@ -14,9 +14,9 @@ import typer
 from typer import TyperException
 from typer.core import TyperGroup
 
-from ..console import Console
 from ..errors import UsageError
 from . import COMMANDS, COMPLETING
+from .console import Console
 
 __all__ = ["application", "run"]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import size_text
+from .console import size_text
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 
@@ -31,10 +31,10 @@ def base(
     """Make the small base that images stand on. Python and CA certificates, from Debian packages."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ..image.config import INDEX, MANIFEST, encode, host_platform, index
+        from ..image.debian_base import make_base
         from ..image.engines import find_engine
         from ..image.engines import load as load_into
         from ..image.layout import Built, save, write_archive
-        from ..image.small import make_base
         from ..image.store import Store
         from .image import platforms_of
 

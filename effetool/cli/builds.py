@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import Console, size_text, time_text
+from .console import Console, size_text, time_text
 
 if TYPE_CHECKING:
-    from ..artifact import Artifact
     from ..builder import Options, Result, Step
-    from ..project import Project
+    from ..effe.artifact import Artifact
+    from ..effe.project import Project
 
 __all__ = ["build_paths", "show_step"]
 
@@ -39,8 +39,8 @@ def _check(options: Options) -> None:
 
 def _find(paths: list[Path], options: Options) -> tuple[list[Project], Path | None]:
     """Return the effes at `paths` and, when they are all of one directory that was named, that directory."""
+    from ..effe.project import find_all, open_project
     from ..errors import UsageError
-    from ..project import find_all, open_project
 
     top = next((path for path in paths if path.is_dir() and open_project(path) is None), None)
     if top is not None and len(paths) > 1:

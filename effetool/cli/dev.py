@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import Console, plain, time_text
+from .console import Console, plain, time_text
 from .options import EnvFile, Json, Quiet, Source, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
-    from ..develop.said import Said
+    from ..develop.event import Said
 
 
 def dev(
@@ -45,8 +45,8 @@ def dev(
         from ..develop.envfile import read_env_file
         from ..develop.loop import Loop, LoopOptions
         from ..develop.port import listen
+        from ..effe.project import Project, find_one
         from ..errors import UsageError
-        from ..project import Project, find_one
 
         found = find_one(path)
         if env_file is not None:

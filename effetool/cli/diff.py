@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import plain
+from .console import plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
-    from ..builder.comparison import Difference
+    from ..builder.audit.compare import Difference
 
 
 def diff(
@@ -27,7 +27,7 @@ def diff(
     with reporting(quiet, verbose, json, traceback) as console:
         import dataclasses
 
-        from ..builder.comparison import compare
+        from ..builder.audit.compare import compare
 
         found = compare(first, second)
         console.document(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import plain
+from .console import plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 STYLE = {"ok": "green", "note": "yellow", "broken": "red"}

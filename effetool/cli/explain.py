@@ -18,7 +18,7 @@ def explain(
 ) -> None:
     """Tell more about an error code; without one, list them."""
     with reporting(quiet, verbose, json, traceback) as console:
-        from ..codes import CODES, explain
+        from ..error_codes import CODES, explain
 
         if code is None:
             console.document({"codes": [{"code": key, "title": entry.title} for key, entry in CODES.items()]})

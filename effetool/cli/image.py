@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import Console, size_text
+from .console import Console, size_text
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
-    from ..artifact import Artifact
+    from ..effe.artifact import Artifact
     from ..errors import EffeToolError
     from ..image.build import Image
     from ..image.config import Base, Platform
@@ -61,10 +61,10 @@ def image(
 ) -> None:
     """Make an OCI image of an effe, without any daemon."""
     with reporting(quiet, verbose, json, traceback) as console:
-        from ..artifact import check_replaceable
+        from ..effe.artifact import check_replaceable
         from ..errors import EffeToolError, UsageError
         from ..image.base import resolve_base
-        from ..image.reference import parse_reference
+        from ..image.registry.reference import parse_reference
         from ..image.store import Store
 
         registries = list(dict.fromkeys(push or []))
@@ -182,7 +182,7 @@ def _variables(artifact: Artifact) -> tuple[str, str]:
 
     A secret's value is taken from the environment, so that it stands in no process list.
     """
-    from ..conventions import conventions
+    from ..effe.conventions import conventions
 
     said = conventions(artifact.info)
     needed = [f"-e {name}=VALUE " for name, value in said.env.items() if value is None and name not in said.secrets]
@@ -204,7 +204,7 @@ def _by_engine(
 
     from ..image.containerfile import containerfile, engine_base, write_context
     from ..image.engines import find_engine, run
-    from ..image.reference import tag_of
+    from ..image.registry.reference import tag_of
 
     name = engine_base(base)
     text = containerfile(store, artifact, base, name)
@@ -254,7 +254,7 @@ def platforms_of(text: str | None) -> list[Platform] | None:
 def _distinct(artifacts: list[Artifact]) -> None:
     """Refuse two artefacts that would be one image. Raises ImageError E130."""
     from ..errors import ImageError
-    from ..image.reference import tag_of
+    from ..image.registry.reference import tag_of
 
     seen: dict[str, Path] = {}
     for artifact in artifacts:
@@ -271,7 +271,7 @@ def _find(paths: list[Path], console: Console) -> tuple[list[Artifact], list[tup
 
     Without a path: the .pex files of the working directory, else its effes.
     """
-    from ..artifact import read_artifact
+    from ..effe.artifact import read_artifact
     from ..errors import EffeToolError
 
     artifacts: list[Artifact] = []
@@ -312,7 +312,7 @@ def _scratch() -> Path | None:
 def _from_source(path: Path | None, console: Console) -> tuple[list[Artifact], list[tuple[Path, EffeToolError]]]:
     """Build the effes at a path, as `effe-tool build` does."""
     from ..builder import Options, build, build_many
-    from ..project import find_all, open_project
+    from ..effe.project import find_all, open_project
     from .builds import show_step
 
     projects = find_all(path)

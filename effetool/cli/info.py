@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import plain
+from .console import plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 
@@ -22,11 +22,11 @@ def info(
     with reporting(quiet, verbose, json, traceback) as console:
         import sys
 
-        from ..conventions import conventions
-        from ..project import find_one
+        from ..effe.conventions import conventions
+        from ..effe.project import find_one
 
         if path is not None and path.is_file() and path.suffix == ".pex":
-            from ..artifact import read_artifact
+            from ..effe.artifact import read_artifact
 
             artifact = read_artifact(path)
             found = artifact.info

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import plain, size_text
+from .console import plain, size_text
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
-    from ..builder.importtime import Import
-    from ..builder.inspection import Inspection
+    from ..builder.audit.inspect import Inspection
+    from ..builder.verify.import_time import Import
 
 Tree = Sequence[tuple[str, "Tree"]]
 
@@ -35,17 +35,17 @@ def inspect(
         import dataclasses
         import json as text
 
-        from ..builder.inspection import inspect as inspect_artifact
+        from ..builder.audit.inspect import inspect as inspect_artifact
 
         found = inspect_artifact(path)
         if imports:
-            from ..builder.importtime import measure_imports
+            from ..builder.verify.import_time import measure_imports
 
             tree = measure_imports(path)
             console.document([dataclasses.asdict(one) for one in tree])
             console.result("\n".join(_drawn(str(path), _timed(tree, verbose))))
             return
-        from ..builder.verify import ask_info
+        from ..builder.verify.smoke import ask_info
         from ..errors import BuildError
 
         if lock:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Console, plain, size_text
 from ..errors import UsageError
+from .console import Console, plain, size_text
 from .options import EnvFile, Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _target(
     if path is not None and path.is_file() and path.suffix != ".py":
         return operation.built(path)
     from ..builder.environment import environment_of
-    from ..project import find_one
+    from ..effe.project import find_one
 
     project = find_one(path)
     _ = project.contract

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from ..console import Console, time_text
 from ..errors import EffeToolError, UsageError
+from .console import Console, time_text
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 
 def complete_template(incomplete: str) -> list[tuple[str, str]]:
     """Return the template names that begin so, for the shell."""
-    from ..template import list_templates
+    from ..templating.catalog import list_templates
 
     return [(t.name, t.description.partition(":")[0]) for t in list_templates() if t.name.startswith(incomplete)]
 
@@ -51,7 +51,7 @@ def new(
     """Start a new effe from a template."""
     began = time.perf_counter()
     with reporting(quiet, verbose, json, traceback) as console:
-        from .. import scaffold
+        from ..templating import scaffold
 
         if list_:
             _list(console)
@@ -90,8 +90,8 @@ def new(
 
 def _ask(console: Console, template: str | None) -> tuple[str, str]:
     """Ask for what was not given, until it is fit."""
-    from ..scaffold import check_new_name
-    from ..template import find_template, list_templates
+    from ..templating.catalog import find_template, list_templates
+    from ..templating.scaffold import check_new_name
 
     name = _answer(console, "name", "hello", lambda text: check_new_name(Path(text).name.removesuffix(".py")))
     if template is None:
@@ -113,7 +113,7 @@ def _answer(console: Console, question: str, default: str, check: Callable[[str]
 
 
 def _list(console: Console) -> None:
-    from ..template import list_templates
+    from ..templating.catalog import list_templates
 
     found = list_templates()
     console.document({"templates": [{"name": t.name, "description": t.description} for t in found]})

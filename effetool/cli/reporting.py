@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..console import Console
 from ..errors import EffeToolError
+from .console import Console
 
 __all__ = ["refused", "reporting"]
 

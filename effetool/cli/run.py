@@ -34,7 +34,7 @@ def run(
         if path is not None and path.is_file() and path.suffix != ".py":
             os.execv(path.resolve(), [str(path), *words])
         from ..builder.environment import environment_of
-        from ..project import find_one
+        from ..effe.project import find_one
 
         project = find_one(path)
         _ = project.contract, project.conventions

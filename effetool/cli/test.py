@@ -30,8 +30,8 @@ def test(
     """
     with reporting(quiet, verbose, json, traceback) as console:
         from ..builder.environment import environment_of
+        from ..effe.project import find_all
         from ..errors import EffeToolError, UsageError
-        from ..project import find_all
         from ..testing.session import run_tests
 
         words = list(arguments or [])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import Console, plain
+from .console import Console, plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:

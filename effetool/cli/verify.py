@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import plain
+from .console import plain
 from .options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def verify(
     with reporting(quiet, verbose, json, traceback) as console:
         import dataclasses
 
-        from ..builder.replay import replay
+        from ..builder.audit.rebuild import replay
         from .builds import show_step
         from .diff import line
 

@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..effe.info import shown
 from ..errors import DeployError
-from ..info import shown
-from .declared import check_images, check_variables, image_of, variables_of
 from .effes import Effe
-from .numbers import ADMIN, PORT, USER, numbers
+from .inputs import check_images, check_variables, image_of, variables_of
 from .schedule import cron
+from .sizing import ADMIN, PORT, USER, numbers
 
 __all__ = ["Options", "check", "object_name", "values"]
 

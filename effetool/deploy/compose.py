@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import DeployError
-from ..render import render_template, templates_root
-from .declared import check_images, check_variables, image_of, variables_of
+from ..templating.render import render_template, templates_root
 from .effes import Effe
-from .numbers import ADMIN, PORT, STOP, USER, numbers
+from .inputs import check_images, check_variables, image_of, variables_of
+from .sizing import ADMIN, PORT, STOP, USER, numbers
 
 __all__ = ["Options", "compose", "swarm"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..artifact import Artifact, read_artifact
-from ..conventions import Conventions, conventions
+from ..effe.artifact import Artifact, read_artifact
+from ..effe.conventions import Conventions, conventions
+from ..effe.info import Info
+from ..effe.project import Project, find_all
 from ..errors import DeployError, Place, SourceError
-from ..info import Info
-from ..project import Project, find_all
 
 __all__ = ["Effe", "find_effes"]
 

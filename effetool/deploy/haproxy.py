@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from ..render import render_template, templates_root
 from ..runtime.flags import Settings
+from ..templating.render import render_template, templates_root
 from .effes import Effe
 from .routing import by_host, routing_table
 from .servers import Server

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import DeployError
-from ..render import render_template, templates_root
+from ..templating.render import render_template, templates_root
 from .cluster import Options, check, values
 from .effes import Effe
-from .numbers import CONTEXTS_TARGET
+from .sizing import CONTEXTS_TARGET
 
 __all__ = ["manifests"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import DeployError
-from ..render import render_template, templates_root
+from ..templating.render import render_template, templates_root
 from .cluster import Options, check, object_name, values
-from .declared import image_of
 from .effes import Effe
+from .inputs import image_of
 from .routing import routing_table
 
 __all__ = ["OVERLAYS", "kustomization", "manifests"]

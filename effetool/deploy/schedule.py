@@ -5,7 +5,7 @@ Both Kubernetes and systemd are stricter than cron: no range that goes over the 
 
 from __future__ import annotations
 
-from ..conventions import DAYS, MONTHS
+from ..effe.conventions import DAYS, MONTHS
 
 __all__ = ["cron", "on_calendar"]
 

@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..effe.info import shown
 from ..errors import DeployError
-from ..info import shown
-from ..render import render_template, templates_root
 from ..runtime.flags import duration
-from .declared import check_variables, variables_of
+from ..templating.render import render_template, templates_root
 from .effes import Effe
-from .numbers import STOP, numbers
+from .inputs import check_variables, variables_of
 from .schedule import on_calendar
 from .servers import ADMIN, FIRST_PORT
+from .sizing import STOP, numbers
 
 __all__ = ["Options", "units"]
 

@@ -18,21 +18,21 @@ import sys
 import threading
 import time
 
-from ..runtime import needs
+from ..runtime import secrets
+from ..runtime.contract.logic import fill_in
 from ..runtime.errors import LogicError
 from ..runtime.flags import NEVER, FlagError, Settings, parse
-from ..runtime.logic import fill_in
-from ..runtime.server import Server
+from ..runtime.server.server import Server
 from .fault import Fault, fault_of, faulty_file
-from .observed import Observed, Records, fault_run
+from .file_tracker import Fresh, Seen
+from .instrument import Observed, Records, fault_run
 from .record import Recorder
-from .seen import Fresh, Seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..runtime.logic import Effe
+    from ..runtime.contract.logic import Effe
 
 __all__ = ["main"]
 
@@ -55,7 +55,7 @@ class Child:
 
     def tell(self, event: str, **fields: Any) -> None:
         """Send an event to the parent."""
-        told = {key: needs.scrub(value) if isinstance(value, str) else value for key, value in fields.items()}
+        told = {key: secrets.scrub(value) if isinstance(value, str) else value for key, value in fields.items()}
         data = json.dumps({"event": event, **told}).encode() + b"\n"
         with self._lock:
             try:
@@ -121,8 +121,8 @@ class Child:
         code = "E305"
         error: BaseException
         try:
-            needs.supply(*needs.declared(task["needs"]), os.environ)
-        except needs.NeedError as lacking:
+            secrets.supply(*secrets.declared(task["needs"]), os.environ)
+        except secrets.NeedError as lacking:
             return None, Fault("E311", lacking.message, fix=f"--env-file FILE, or {lacking.fix}")
         try:
             effe: Effe = self._phase("import", self._import)

@@ -10,7 +10,7 @@ import os
 import sys
 import sysconfig
 
-from ..runtime.needs import scrub
+from ..runtime.secrets import scrub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

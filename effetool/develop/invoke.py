@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..effe.project import Project
 from ..errors import EffeToolError, ServeError, UsageError
-from ..project import Project
+from .event import error_of
 from .httpfile import Saved
 from .process import Process
-from .said import error_of
 
 __all__ = ["Answered", "Target", "built", "remote", "source"]
 

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..effe.project import Project
 from ..errors import EffeToolError
-from ..project import Project
 from .envfile import read_env_file
-from .finding import Finding
+from .event import Said, error_of, fault_from
+from .interpreter_finder import Finding
 from .process import Process
-from .said import Said, error_of, fault_from
 from .watch import INTERVAL, Watch
 
 __all__ = ["Loop", "LoopOptions"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ..artifact import LEAST, RATIO
+from ..effe.artifact import LEAST, RATIO
 from ..errors import ImageError, Place
 from .layer import Entry
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from ..errors import ImageError, Place
 from .config import Base, Platform, host_platform
+from .debian_base import Progress, available, dotted, small_base
 from .layout import Manifest, import_layout, open_files, understood
-from .look import PYTHON, look
-from .small import Progress, available, dotted, small_base
+from .probe import PYTHON, look
 from .store import Store
 
 __all__ = ["default_base", "resolve_base"]
@@ -56,7 +56,7 @@ def resolve_base(
             f"no such file or directory: {base}", code="E403", place=Place(Path(base)), fix="check the path"
         )
     else:
-        from .registry import fetch_into
+        from .registry.client import fetch_into
 
         with understood(base, fix="check the reference, or use another base"):
             found = fetch_into(store)(base, platforms)

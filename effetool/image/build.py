@@ -8,16 +8,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..artifact import Artifact
+from ..effe.artifact import Artifact
 from ..errors import ImageError, Place
 from .application import Application, Target, read_application
 from .compiled import compile_entries, find_python
 from .config import INDEX, MANIFEST, Base, configuration, encode, index, manifest
+from .debian_base import Progress
 from .layer import Entry, Layer, write_layer
 from .layout import Built, Manifest
 from .libraries import libraries_layer, library_entries
-from .reference import tag_of
-from .small import Progress
+from .registry.reference import tag_of
 from .store import Store
 
 __all__ = ["Image", "application_of", "build_image", "labels_of"]

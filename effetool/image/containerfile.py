@@ -7,8 +7,8 @@ import json
 import shutil
 from pathlib import Path
 
-from ..artifact import Artifact
-from ..render import render_template, templates_root
+from ..effe.artifact import Artifact
+from ..templating.render import render_template, templates_root
 from .build import application_of, labels_of
 from .compiled import compile_entries, find_python
 from .config import ARENAS, PORT, USER, Base, environment_of, start_of

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ImageError
-from ..native import debian_packages, read_native
+from ..native.libraries import debian_packages, read_native
 from .config import Platform, host_platform
 from .layer import Entry
 from .rootfs import Package, control_file, paragraph, read_tar, trimmed

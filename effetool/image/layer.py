@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, cast
 
-from ..artifact import LEAST, RATIO
+from ..effe.artifact import LEAST, RATIO
 from .store import Blob, Store, Writer
 
 __all__ = ["Entry", "Layer", "compress", "epoch", "inflated", "write_layer"]

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
-from ..artifact import check_replaceable
+from ..effe.artifact import check_replaceable
 from ..errors import ImageError, Place
 from .config import INDEX, MANIFEST, Base, Platform, encode, manifest
 from .layer import Layer, compress, epoch, inflated

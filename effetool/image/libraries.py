@@ -11,14 +11,14 @@ import hashlib
 import json
 import shlex
 
-from ..artifact import Artifact
+from ..effe.artifact import Artifact
 from ..errors import ImageError, Place
-from ..native import Missing, debian_packages, is_native, missing_libraries, read_native
+from ..native.libraries import Missing, debian_packages, is_native, missing_libraries, read_native
 from .application import LIB, Application
 from .config import Base
+from .debian_base import Progress, available, dotted
 from .layer import Entry, Layer, inflated, write_layer
 from .rootfs import read_tar
-from .small import Progress, available, dotted
 from .store import Blob, Store
 
 __all__ = ["libraries_layer", "library_entries", "missing_in"]

@@ -12,8 +12,8 @@ from typing import IO
 from ..errors import ImageError
 from .build import Image
 from .config import MANIFEST
-from .reference import Reference, parse_reference
-from .registry import Answer, Registry
+from .registry.client import Answer, Registry
+from .registry.reference import Reference, parse_reference
 from .store import Blob, Store
 
 __all__ = ["push_image", "upload"]

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .contract.logic import Logic as Logic
+    from .contract.request import Request as Request
+    from .contract.response import Response as Response
     from .errors import HTTPError as HTTPError
     from .errors import StartError as StartError
-    from .logic import Logic as Logic
-    from .request import Request as Request
-    from .response import Response as Response
 
 __all__ = ["HTTPError", "Logic", "Request", "Response", "StartError"]
 
-_HOMES = {"HTTPError": "errors", "Logic": "logic", "Request": "request", "Response": "response", "StartError": "errors"}
+_HOMES = {
+    "HTTPError": "errors",
+    "Logic": "contract.logic",
+    "Request": "contract.request",
+    "Response": "contract.response",
+    "StartError": "errors",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return _print(f"{known.title} (effe-tool {__version__}, Python {sys.version.split()[0]})\n")
     if settings.action == "healthcheck":
-        from .health import check
+        from .healthcheck import check
 
         wrong = check(settings)
         return 0 if wrong is None else fail(f"not ready: {wrong}", 1)
     if settings.action == "call":
-        from .health import call
+        from .healthcheck import call
 
         wrong = call(settings)
         return 0 if wrong is None else fail(wrong, 1)
@@ -64,18 +64,18 @@ def fail(message: str, code: int) -> int:
 
 
 def _serve(settings: Settings, known: Info) -> int:
-    from .log import Log
+    from .telemetry.log import Log
 
     log = Log(settings.log, known.name or known.module, access_log=settings.access_log)
     if "EFFE_WORKER" in os.environ:
-        from .worker import work
+        from .process.worker import work
 
         return work(settings, known, log)
     if settings.workers is not None:
-        from .workers import supervise
+        from .process.supervisor import supervise
 
         return supervise(settings, known, log)
-    from .process import serve
+    from .process.serve import serve
 
     return serve(settings, known, log)
 

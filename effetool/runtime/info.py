@@ -1,7 +1,7 @@
 """Know what the effe says of itself (`INFO`) without running a line of it.
 
 In a .pex the build has written it into `effetool/embedded.py`. In a checkout it is read from the source by
-`ast`. The tool's own reader (with places and fixes for every mistake) is `effetool.info`; it does not
+`ast`. The tool's own reader (with places and fixes for every mistake) is `effetool.effe.info`; it does not
 travel, so this one only reads.
 """
 

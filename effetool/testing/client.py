@@ -176,7 +176,7 @@ class Client:
 def _module(logic: ModuleType | str | os.PathLike[str]) -> ModuleType:
     if not isinstance(logic, (str, os.PathLike)):
         return logic
-    from ..runtime.logic import load
+    from ..runtime.contract.logic import load
 
     path = os.path.abspath(logic)
     name = os.path.splitext(os.path.basename(path))[0]

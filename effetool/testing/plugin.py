@@ -80,7 +80,7 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
     if sys.path[:1] != [root]:
         sys.path.insert(0, root)
     if root not in _fresh:
-        from ..runtime.checkout import import_as_it_is
+        from ..runtime.contract.source_loader import import_as_it_is
 
         import_as_it_is(root)
         _fresh.add(root)

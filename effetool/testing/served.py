@@ -7,12 +7,12 @@ import os
 import socket
 import threading
 
-from ..runtime import needs
+from ..runtime import secrets
+from ..runtime.contract.logic import fill_in
 from ..runtime.errors import HTTPError, StartError
 from ..runtime.flags import parse
-from ..runtime.log import Log
-from ..runtime.logic import fill_in
-from ..runtime.server import Server
+from ..runtime.server.server import Server
+from ..runtime.telemetry.log import Log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Served:
 
     def enter(self) -> None:
         info = getattr(self._module, "INFO", None) or {}
-        declared = needs.declared(json.loads(info) if isinstance(info, str) else info)
-        self._given = needs.supply(*declared, os.environ)
+        declared = secrets.declared(json.loads(info) if isinstance(info, str) else info)
+        self._given = secrets.supply(*declared, os.environ)
         effe = fill_in(self._module)
         self._start, self._run, self._stop = effe.start, effe.run, effe.stop
         effe.start, effe.run, effe.stop = self.start, self.run, self.stop

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..effe.project import Project
 from ..errors import SourceError
-from ..project import Project
 
 __all__ = ["Tested", "run_tests"]
 

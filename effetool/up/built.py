@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..builder import Options, build_many
-from ..builder.inspection import other_machine
-from ..builder.target import this_platform
+from ..builder.audit.inspect import other_machine
+from ..builder.resolve.target import this_platform
 from ..deploy import Effe, find_effes
 from ..errors import EffeToolError, Place, ServeError
 

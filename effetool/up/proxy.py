@@ -18,8 +18,8 @@ from ..deploy.haproxy import CONFIGURATION, Front, configuration
 from ..deploy.haproxy_runtime import Runtime
 from ..deploy.servers import Server
 from ..errors import DeployError
+from .event import Said, Say
 from .process import Process, fate
-from .said import Said, Say
 
 __all__ = ["Proxy", "find_haproxy"]
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from ..runtime.flags import Settings
 from .built import Built
+from .event import Said, Say
 from .process import Process, fate
-from .said import Said, Say
 
 __all__ = ["GRACE", "Service"]
 
 # What a process gets after SIGTERM: its own -grace, and its contexts' stop().
 GRACE = Settings().grace + 5
 # A life this long was one; its end is an accident, and is mended at once. Else the pause doubles: a crash in a loop
-# must not burn the machine. As effetool/runtime/workers.py has it.
+# must not burn the machine. As effetool/runtime/process/supervisor.py has it.
 LIFE = 10.0
 PAUSE, LONGEST = 0.1, 30.0
 # How long a successor may take to be ready before the old one is kept.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scaling import MINIMUM, Work, replicas, steady, surge
-from effetool.deploy.numbers import CONTEXTS_TARGET, CPU_TARGET
+from effetool.deploy.sizing import CONTEXTS_TARGET, CPU_TARGET
 
 ROOT = Path(__file__).parents[2]
 COMPUTE, WAIT = Work("compute", 0.005, 0.0), Work("wait", 0.00001, 0.05)

@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
-from effetool.builder.requirement import normalise
-from effetool.project import Project, find_one
+from effetool.builder.requirements.requirement import normalise
+from effetool.effe.project import Project, find_one
 
 
 @dataclass

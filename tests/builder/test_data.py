@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from effetool.artifact import Artifact
 from effetool.builder import Options, build
-from effetool.project import find_one
+from effetool.effe.artifact import Artifact
+from effetool.effe.project import find_one
 from tests.image.conftest import podman, shared, small  # noqa: F401
 from tests.image.container import CONFINED, running
 from tests.served import SECONDS, serve

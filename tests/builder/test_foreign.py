@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from effetool.artifact import Artifact
 from effetool.builder import Options, Step, build
-from effetool.builder.inspection import inspect, other_machine
-from effetool.builder.pythons import find_pythons
-from effetool.builder.replay import replay
-from effetool.builder.target import this_platform
+from effetool.builder.audit.inspect import inspect, other_machine
+from effetool.builder.audit.rebuild import replay
+from effetool.builder.interpreters import find_pythons
+from effetool.builder.resolve.target import this_platform
 from effetool.cli.inspect import _wheel
 from effetool.deploy import Effe
+from effetool.effe.artifact import Artifact
 from effetool.up.built import NotBuilt, check_machines
 from tests.served import serve
 

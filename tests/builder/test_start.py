@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from effetool.artifact import Artifact
 from effetool.builder import Options, build
-from effetool.project import find_one
+from effetool.effe.artifact import Artifact
+from effetool.effe.project import find_one
 from tests.served import serve
 
 from .shelf import make_wheel, serve_shelf

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from effetool.builder import Options, build
-from effetool.project import find_one
+from effetool.effe.project import find_one
 from tests.served import serve
 
 TIMEOUT = 120

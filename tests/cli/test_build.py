@@ -124,7 +124,7 @@ def test_the_file_is_a_real_pex(effe_tool, tmp_path, cache):
         names = set(archive.namelist())
         info = json.loads(archive.read("PEX-INFO"))
     assert info["entry_point"] == "effetool.runtime.__main__:main"
-    assert {"effe.py", "effetool/__init__.py", "effetool/runtime/server.py", "effetool/embedded.py"} <= names
+    assert {"effe.py", "effetool/__init__.py", "effetool/runtime/server/server.py", "effetool/embedded.py"} <= names
     assert not [name for name in names if name.startswith(("effetool/cli", "effetool/builder"))]
     tools = subprocess.run(
         [tmp_path / "one-1.0.pex", "info"],

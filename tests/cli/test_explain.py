@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from effetool.codes import CODES
+from effetool.error_codes import CODES
 
 
 def test_tells_a_paragraph(effe_tool) -> None:

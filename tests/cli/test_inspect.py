@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from effetool.builder.comparison import Difference
+from effetool.builder.audit.compare import Difference
 from effetool.cli.diff import line
 from effetool.cli.inspect import _drawn
 

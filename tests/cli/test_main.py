@@ -170,9 +170,9 @@ def test_a_fresh_build_imports_next_to_nothing(environment: dict[str, str], tmp_
         'INFO = {"name": "a", "version": "1"}\ndef run(context, error, response, request): ...\n'
     )
     first = imported(environment, tmp_path, "build", "effe.py")
-    assert "effetool.builder.making" in first and "typer" not in first
+    assert "effetool.builder.assemble" in first and "typer" not in first
     again = imported(environment, tmp_path, "build", "effe.py")
-    heavy = {"typer", "rich", "pydantic", "subprocess", "tempfile", "zipfile", "logging", "effetool.builder.making"}
+    heavy = {"typer", "rich", "pydantic", "subprocess", "tempfile", "zipfile", "logging", "effetool.builder.assemble"}
     assert again.isdisjoint(heavy)
 
 
@@ -291,7 +291,7 @@ def test_closed_streams_are_no_traceback(words: str, environment: dict[str, str]
 def test_an_interrupt_ends_it(number: signal.Signals, code: int, environment: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-C is 130, kill is 143, a closed terminal 129; none shows a traceback."""
     script = (
-        "import signal, sys; from effetool import cli, scaffold\n"
+        "import signal, sys; from effetool import cli; from effetool.templating import scaffold\n"
         "def new(*given): print('ready', flush=True); signal.pause()\n"
         "scaffold.new = new\n"
         "sys.exit(cli.main(['new', 'hello']))"
@@ -311,7 +311,7 @@ def test_an_interrupt_ends_it(number: signal.Signals, code: int, environment: di
     assert (process.returncode, stderr) == (code, "")
 
 
-@pytest.mark.parametrize("module", ["effetool.cli", "effetool.console", "typer", "effetool.scaffold"])
+@pytest.mark.parametrize("module", ["effetool.cli", "effetool.cli.console", "typer", "effetool.templating.scaffold"])
 def test_an_interrupt_while_modules_are_imported(module: str, environment: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-C in the first moment: 130 and no traceback, whatever is imported just then."""
     script = (
@@ -333,7 +333,7 @@ def test_an_interrupt_while_modules_are_imported(module: str, environment: dict[
 def test_nohup_keeps_its_promise(environment: dict[str, str], tmp_path: Path) -> None:
     """SIGHUP that was ignored stays ignored."""
     script = (
-        "import os, signal, sys; from effetool import cli, scaffold\n"
+        "import os, signal, sys; from effetool import cli; from effetool.templating import scaffold\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "def new(*given): os.kill(os.getpid(), signal.SIGHUP); sys.exit(7)\n"
         "scaffold.new = new\n"

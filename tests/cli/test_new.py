@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from effetool.project import IGNORED
+from effetool.effe.project import IGNORED
 from tests.terminal import Terminal
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from effetool.builder.target import this_platform
+from effetool.builder.resolve.target import this_platform
 from tests import science
 
 from .conftest import Run

@@ -18,7 +18,7 @@ import yaml
 from effetool.deploy import find_effes
 from effetool.deploy.compose import Options, compose, swarm
 from effetool.errors import DeployError
-from effetool.image.reference import tag_of
+from effetool.image.registry.reference import tag_of
 from tests.docs.shell import free_port
 from tests.image.conftest import podman, shared, small  # noqa: F401 - fixtures
 

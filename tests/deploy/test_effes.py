@@ -10,8 +10,8 @@ import pytest
 from effetool.builder import build
 from effetool.builder.options import Options
 from effetool.deploy import find_effes
+from effetool.effe.project import find_one
 from effetool.errors import DeployError, InfoError, SourceError
-from effetool.project import find_one
 
 SOURCE = (
     'INFO = {{"name": "{name}", "version": "{version}"}}\n\n\ndef run(context, error, response, request):\n    pass\n'

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from effetool.conventions import conventions
 from effetool.deploy.cluster import Options, memory_text, version_label
 from effetool.deploy.kubernetes import kustomization, manifests
-from effetool.deploy.numbers import CPU_TARGET, numbers
+from effetool.deploy.sizing import CPU_TARGET, numbers
+from effetool.effe.conventions import conventions
+from effetool.effe.info import parse_info
 from effetool.errors import DeployError
-from effetool.info import parse_info
 from effetool.runtime.flags import Settings, parse
 
 from .cluster import FULL, documents, effes, models, only, validate
@@ -141,7 +141,7 @@ def test_numbers_agree(tmp_path: Path) -> None:
     assert cpu["resource"]["target"] == {"type": "AverageValue", "averageValue": f"{CPU_TARGET * 1000:.0f}m"}
     assert 1 <= int(contexts["pods"]["target"]["averageValue"]) <= settings.concurrency
     metric = contexts["pods"]["metric"]["name"]
-    from effetool.runtime.metrics import exposition
+    from effetool.runtime.telemetry.metrics import exposition
 
     assert f"# TYPE {metric} gauge" in exposition({"contexts_in_use": 1})
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from effetool.develop.port import owner
-from effetool.scaffold import NewOptions, new
+from effetool.templating.scaffold import NewOptions, new
 from tests.browser import until
 from tests.docs.shell import free_port
 

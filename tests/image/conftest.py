@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from effetool.artifact import Artifact, read_artifact
+from effetool.effe.artifact import Artifact, read_artifact
 from effetool.image.config import Base, Platform, host_platform
+from effetool.image.debian_base import make_base
 from effetool.image.layer import Entry, write_layer
-from effetool.image.small import make_base
 from effetool.image.store import Store
 from tests.parts import need
 

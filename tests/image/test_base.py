@@ -18,13 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from effetool.builder.plan import plan
+from effetool.builder.package.files import plan
+from effetool.effe.project import find_one
 from effetool.errors import BuildError, ImageError
 from effetool.image.base import default_base, resolve_base
 from effetool.image.config import INDEX, Base, Platform, configuration, encode, index
 from effetool.image.layout import Built, base_image, save, write_archive
 from effetool.image.store import Store
-from effetool.project import find_one
 from tests.parts import need
 
 from .conftest import bare_base

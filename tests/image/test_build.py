@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from effetool.artifact import Artifact, read_artifact
+from effetool.effe.artifact import Artifact, read_artifact
 from effetool.errors import ImageError
 from effetool.image.build import Image, build_image
 from effetool.image.config import Base

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from effetool.artifact import Artifact
+from effetool.effe.artifact import Artifact
 from effetool.errors import ImageError
 from effetool.image.application import Application, Target, read_application
 from effetool.image.base import inspect
 from effetool.image.config import Base, host_platform
 from effetool.image.containerfile import write_context
+from effetool.image.debian_base import small_base
 from effetool.image.layer import Layer
 from effetool.image.libraries import libraries_layer, library_entries
-from effetool.image.small import small_base
 from effetool.image.store import Store
-from tests.test_elf import elf
+from tests.native.test_elf import elf
 
 from .native import RESTRICTED, answer, make
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from effetool.artifact import Artifact
+from effetool.effe.artifact import Artifact
 from effetool.errors import ImageError
 from effetool.image.build import Image, build_image
 from effetool.image.config import Base
 from effetool.image.layout import base_image, save, write_archive
 from effetool.image.push import push_image, upload
-from effetool.image.reference import parse_reference
-from effetool.image.registry import Registry, fetch_into
+from effetool.image.registry.client import Registry, fetch_into
+from effetool.image.registry.reference import parse_reference
 from effetool.image.store import Store
 from tests.parts import need
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from effetool.runtime.contract.logic import fill_in
 from effetool.runtime.flags import Settings
-from effetool.runtime.log import Log
-from effetool.runtime.logic import fill_in
-from effetool.runtime.server import Server
+from effetool.runtime.server.server import Server
+from effetool.runtime.telemetry.log import Log
 
 # A busy machine is slow, which is no finding.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

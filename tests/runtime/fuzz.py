@@ -17,8 +17,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["effetool.runtime"]):
-    from effetool.runtime import body, form, multipart, query, wire
     from effetool.runtime.errors import HTTPError
+    from effetool.runtime.http import body, form, multipart, parser, query
 
     from .reading import LIMITS, Go, requests
 from .test_reading import STREAMS, excused
@@ -48,7 +48,7 @@ def reads(stream: bytes, cuts: list[int]) -> None:
     assert whole == split, (whole, split)
     assert status == split_status or (isinstance(status, int) and isinstance(split_status, int)), (status, split_status)
     text = stream.decode("latin-1")
-    usual, general = read(wire.parse_head, text), read(wire._parse_any, text)
+    usual, general = read(parser.parse_head, text), read(parser._parse_any, text)
     assert usual == general, (usual, general)
     if GO is not None and whole:
         go = GO.requests(stream)
@@ -61,7 +61,7 @@ def reads(stream: bytes, cuts: list[int]) -> None:
 def read(parse: object, text: str) -> object:
     """Return the fields of the first head, or the status of its refusal."""
     try:
-        head = parse(text, 0, LIMITS, wire.Head)
+        head = parse(text, 0, LIMITS, parser.Head)
     except HTTPError as error:
         return error.status
     return head and [getattr(head, name) for name in FIELDS]
@@ -71,7 +71,7 @@ def submits(stream: bytes, chunked: int) -> None:
     """Read a form: an error of the client's is an HTTPError; no other one comes."""
     with contextlib.suppress(HTTPError):
         if chunked:
-            incoming = body.Incoming(wire.CHUNKED, 1 << 20, 1 << 15)
+            incoming = body.Incoming(parser.CHUNKED, 1 << 20, 1 << 15)
             incoming.feed(stream, 0)
         form.read_form(["multipart/form-data; boundary=b"], io.BytesIO(stream))
     with contextlib.suppress(HTTPError):

@@ -5,9 +5,9 @@ import struct
 import subprocess
 from pathlib import Path
 
-from effetool.runtime.body import Incoming
 from effetool.runtime.errors import HTTPError
-from effetool.runtime.wire import Head, Limits, parse_head
+from effetool.runtime.http.body import Incoming
+from effetool.runtime.http.parser import Head, Limits, parse_head
 
 LIMITS = Limits(32 * 1024, 8 * 1024, 100)
 MAX_BODY = 1 << 20

@@ -315,7 +315,7 @@ def run(context, error, response, request):
 def test_an_error_of_the_servers_own_ends_one_connection(serve):
     """Such as no memory, at a first request in the moment of its accept: the listener went with the connection."""
     source = """
-from effetool.runtime.connection import Connection
+from effetool.runtime.server.connection import Connection
 usual, failures = Connection.handle, [MemoryError(), MemoryError()]
 def handle(self, runner):
     if failures:

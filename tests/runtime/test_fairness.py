@@ -1,4 +1,4 @@
-"""A full house (effetool/runtime/core.py): good clients are answered whoever holds it, and run has files."""
+"""A full house (effetool/runtime/server/core.py): good clients are answered whoever holds it, and run has files."""
 
 import select
 import socket
@@ -9,7 +9,7 @@ import time
 import pytest
 
 from .conftest import PATIENCE
-from .test_tls import certificate
+from .server.test_tls import certificate
 
 EFFE = """
 INFO = {"name": "fair", "version": "1.0"}

@@ -62,8 +62,9 @@ def test_info_imports_nothing_of_the_server(effe, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from effetool.runtime.__main__ import main\nmain(['-info'])\n"
-        "print(sorted({'http', 'socket', 'threading', 'selectors', 'json', 're', 'effetool.runtime.server',"
-        " 'effetool.runtime.request', 'typing', 'dataclasses', 'argparse', 'logging', 'asyncio'} & set(sys.modules)))"
+        "print(sorted({'http', 'socket', 'threading', 'selectors', 'json', 're', 'effetool.runtime.server.server',"
+        " 'effetool.runtime.contract.request', 'typing', 'dataclasses', 'argparse', 'logging', 'asyncio'}"
+        " & set(sys.modules)))"
     )
     # The checkout's INFO needs json and ast (and ast needs re); a .pex has it embedded.
     package = tmp_path / "effetool"

@@ -304,7 +304,7 @@ def test_declared_variables(monkeypatch):
     """As in production: defaults are set while the client is entered, a missing one stops it and is named."""
     import os
 
-    from effetool.runtime.needs import NeedError
+    from effetool.runtime.secrets import NeedError
 
     effe = logic(
         lambda context, error, response, request: print(*map(os.environ.get, ("LANGUAGE", "API_KEY")), file=response),

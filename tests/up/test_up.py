@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from effetool.builder import Options, build
-from effetool.project import find_one
+from effetool.effe.project import find_one
 from effetool.up.process import lifeline
 from tests.deploy.conftest import Load, eventually, write_effes
 

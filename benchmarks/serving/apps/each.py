@@ -5,10 +5,10 @@ import sys
 import threading
 import time
 
-from effetool.runtime.reply import Clock
-from effetool.runtime.request import Request
-from effetool.runtime.response import respond
-from effetool.runtime.wire import Limits, parse_head
+from effetool.runtime.contract.request import Request
+from effetool.runtime.contract.response import respond
+from effetool.runtime.http.head import Clock
+from effetool.runtime.http.parser import Limits, parse_head
 
 LIMITS = Limits(64 * 1024, 8 * 1024, 100)
 CLOCK = Clock()

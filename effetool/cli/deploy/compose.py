@@ -31,7 +31,7 @@ def compose(
         from ...deploy import find_effes
         from ...deploy.compose import Options
         from ...deploy.compose import compose as render
-        from ...deploy.declared import pairs
+        from ...deploy.inputs import pairs
 
         effes = find_effes(paths or [])
         options = Options(pairs("--image", image or []), registry, pairs("--env", env or []), port, host)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import Console
+from ..console import Console
 from ..options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def haproxy(
 
 def _write(dirout: Path, files: Mapping[str, str], console: Console) -> list[str]:
     from ...deploy.haproxy import CONFIGURATION
-    from ...writing import write_all
+    from ...templating.writing import write_all
 
     paths = [str(path) for path in write_all(dirout, files)]
     for path in paths:

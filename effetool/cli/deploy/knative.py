@@ -27,7 +27,7 @@ def knative(
     with reporting(quiet, verbose, json, traceback) as console:
         from ...deploy import find_effes
         from ...deploy.cluster import Options
-        from ...deploy.declared import pairs
+        from ...deploy.inputs import pairs
         from ...deploy.knative import manifests
 
         effes = find_effes(paths or [])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import Console
+from ..console import Console
 from ..options import Json, Quiet, Traceback, Verbose, reporting
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def kubernetes(
     with reporting(quiet, verbose, json, traceback) as console:
         from ...deploy import find_effes
         from ...deploy.cluster import Options
-        from ...deploy.declared import pairs
+        from ...deploy.inputs import pairs
         from ...deploy.kubernetes import OVERLAYS, kustomization, manifests
 
         effes = find_effes(paths or [])
@@ -109,7 +109,7 @@ def show(text: str, console: Console, warned: Sequence[EffeToolError] = ()) -> N
 
 def write(dirout: Path, files: Mapping[str, str], console: Console, warned: Sequence[EffeToolError] = ()) -> None:
     """Write what a command made, all of it or nothing."""
-    from ...writing import write_all
+    from ...templating.writing import write_all
 
     paths = write_all(dirout, files)
     console.document({"files": [str(path) for path in paths], "warnings": [warning.as_dict() for warning in warned]})
@@ -121,7 +121,7 @@ def write(dirout: Path, files: Mapping[str, str], console: Console, warned: Sequ
 
 def without_value(effes: Sequence[Effe], env: Mapping[str, str]) -> list[EffeToolError]:
     """Return the warning of variables without a value: the effe will not start without them."""
-    from ...deploy.declared import missing_variables
+    from ...deploy.inputs import missing_variables
     from ...errors import DeployError
 
     lacking = missing_variables(effes, env)

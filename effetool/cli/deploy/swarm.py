@@ -28,7 +28,7 @@ def swarm(
         from ...deploy import find_effes
         from ...deploy.compose import Options
         from ...deploy.compose import swarm as render
-        from ...deploy.declared import pairs
+        from ...deploy.inputs import pairs
 
         effes = find_effes(paths or [])
         images, variables = pairs("--image", image or []), pairs("--env", env or [])

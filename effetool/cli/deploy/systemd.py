@@ -38,7 +38,7 @@ def systemd(
     """Print systemd units. A hardened service, started by its socket, and a timer for a schedule."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ...deploy import find_effes
-        from ...deploy.declared import pairs
+        from ...deploy.inputs import pairs
         from ...deploy.systemd import Options, units
 
         effes = find_effes(paths or [])

@@ -1,0 +1,1 @@
+"""What a built file says of itself, and whether it can be made again."""

@@ -1,0 +1,1 @@
+"""What a build can hand out beside the .pex."""

@@ -1,0 +1,300 @@
+"""What a build needs to know before it makes anything: INFO, files, dependencies, and the digest of them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..effe.artifact import Artifact, check_replaceable, compiled_for
+from ..effe.conventions import conventions
+from ..effe.info import Info, parse_info
+from ..effe.project import Project
+from ..errors import BuildError, DependencyError, EffeToolError, Place
+from .interpreters import find_pythons
+from .options import Options, Progress, Step
+from .package import git, shell_header
+from .package.contents import Contents, tool_digest
+from .package.files import File, plan
+from .package.pex_base import pex_version
+from .package.zip_writer import DATE_1980
+from .requirements.imports import Undeclared, check_imports, follow
+from .store.cache import Cache
+from .store.files import digest_of, lacking
+from .verify.python_support import check_promise
+
+if TYPE_CHECKING:
+    from .resolve.resolution import Resolution
+
+__all__ = ["Clock", "Prepared", "find_fresh", "prepare", "pythons_here", "this_minor"]
+
+DEFAULT_PYTHON = ">=3.9"
+# One at a time: of effes with the same dependencies the first asks, the others find the answer kept.
+RESOLVING = threading.Lock()
+
+
+class Clock:
+    """Report each step with the time since the one before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._then = time.perf_counter()
+
+    def step(self, stage: str, subject: str, detail: str) -> None:
+        now = time.perf_counter()
+        self._progress(Step(stage, subject, detail, now - self._then))
+        self._then = now
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An effe of which everything is known that decides its artefact."""
+
+    project: Project
+    info: Info
+    contents: Contents
+    resolution: Resolution | None
+    inputs: str
+    target: Path
+    certain: frozenset[Path] = frozenset()  # the author's modules that certainly run
+    warnings: tuple[EffeToolError, ...] = ()
+
+
+def prepare(project: Project, options: Options, progress: Progress, folder: Path | None = None) -> Prepared:
+    """Check the effe, plan what goes in, resolve what it needs, and name its artefact; writes nothing."""
+    clock = Clock(progress)
+    if options.platforms:  # a misspelt one is wrong for an effe without dependencies too
+        from .resolve.target import read_platform
+
+        for platform in options.platforms:
+            read_platform(platform)
+    if options.scie is not None or options.scie_assets is not None:
+        from .outputs.scie import check_wish
+
+        check_wish(options)
+    info = _info(project, options, progress)
+    if info.problem is not None and options.strict:
+        raise info.problem
+    conventions(info)
+    contract = project.contract
+    warnings: list[EffeToolError] = []
+    files = plan(project, warnings.append)
+    clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
+    resolution = _resolve(project, options)
+    python = resolution.requires_python if resolution else _python(project)
+    intervals = shell_header.versions(python)
+    taken = set(shell_header.minors(intervals))
+    pythons = {minor: path for minor, path in pythons_here().items() if minor in taken}
+    if (record := options.record) is not None:
+        pythons = {minor: path for minor, path in pythons.items() if f"3.{minor}" in compiled_for(record)}
+    clock.step("resolve", "", resolution.why if resolution else "no dependencies")
+    if resolution is not None and not resolution.distributions:
+        resolution = None
+    provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
+    reached = follow(project)
+    unsure = check_imports(project, provided, resolution.declaration.file if resolution else None, reached)
+    if record is None:  # what was built before it was checked is built again as it was
+        check_promise(project, reached, python, taken, provided)
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "") if record is None else str(record.get("epoch") or "")
+    authors = [file.path for file in files]
+    facts: dict[str, object] = {
+        "format": 1,
+        "info": info.text,
+        "module": project.module,
+        "single": project.single,
+        "tool": __version__,
+        "pex": pex_version(),
+        # Wheels are chosen for the Python that builds; without any its version decides nothing.
+        "python": this_minor() if resolution else None,
+        "requires_python": python,
+        "asked": {"python": options.python, "platforms": list(options.platforms)},
+        "files": {file.name: file.digest for file in files},
+        "source": _source_digest(files),
+        "commit": git.clean_commit(project.root, authors) if record is None else record.get("commit"),
+        "epoch": epoch or None,
+        "distributions": [
+            {"name": one.name, "version": one.version, "file": one.wheel.name, "sha256": one.sha256}
+            for one in (resolution.distributions if resolution else ())
+        ],
+    }
+    modes = [file.name for file in files if file.executable]
+    told = [facts, modes, sorted(pythons)]
+    if resolution is not None:
+        told += [resolution.lock, resolution.declaration.origin, resolution.requirements]
+    inputs = hashlib.sha256((tool_digest() + json.dumps(told, sort_keys=True)).encode()).hexdigest()
+    facts["inputs"] = inputs
+    targets, native = _machines(resolution)
+    contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
+    target = _target(project, info, options, folder, inputs)
+    if options.out is not None:
+        declared = (resolution.declaration.file, resolution.declaration.lock) if resolution else ()
+        _check_no_source(target, (project.logic, *authors, *filter(None, declared)))
+    warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
+    if (missing := lacking()) is not None:
+        warnings.append(_nothing_kept(missing))
+    certain = frozenset(path for path, (_, sure) in reached.modules.items() if sure)
+    return Prepared(project, info, contents, resolution, inputs, target, certain, tuple(warnings))
+
+
+def find_fresh(prepared: Prepared, cache: Cache) -> Artifact | None:
+    """Return the artefact that is there when it is, byte for byte, what a build of these inputs made."""
+    made = cache.get("made", prepared.inputs)
+    if made is None:
+        return None
+    try:
+        if not os.access(prepared.target, os.X_OK):
+            return None
+        digest = digest_of(prepared.target)
+        size = prepared.target.stat().st_size
+    except OSError:
+        return None
+    if digest != made.decode():
+        return None
+    return Artifact(
+        prepared.target, prepared.info, digest, size, prepared.contents.facts, fresh=True, warnings=prepared.warnings
+    )
+
+
+def _nothing_kept(folder: Path) -> EffeToolError:
+    return BuildError(
+        f"{folder} cannot be used, so nothing is kept for the next build",
+        code="E162",
+        place=Place(folder),
+        fix="set XDG_CACHE_HOME to a directory of yours that can be written",
+    )
+
+
+def _may_lack(one: Undeclared) -> EffeToolError:
+    return DependencyError(
+        f"{one.module} is imported here and not declared: it fails if this runs",
+        code="E141",
+        place=one.place,
+        fix=f"{one.fix}; or import it inside try … except ImportError",
+    )
+
+
+def _info(project: Project, options: Options, progress: Progress) -> Info:
+    try:
+        return project.info
+    except EffeToolError as error:
+        if error.code != "E111" or not (options.import_info or options.record):
+            raise
+    if options.record is not None:  # computed then, by a run of the module that is not repeated
+        return parse_info(str(options.record["info"]), Place(project.logic))
+    from .computed_info import import_info
+
+    def say(message: str) -> None:
+        progress(Step("import", message, "", 0.0))
+
+    return parse_info(import_info(project, say, offline=options.offline), Place(project.logic))
+
+
+def _resolve(project: Project, options: Options) -> Resolution | None:
+    """Return the resolution, None for an effe that declares nothing: most, and they need not wait for the import."""
+    script = project.script
+    beside = ("pylock.toml", f"pylock.{project.module}.toml", "requirements.txt", "pyproject.toml")
+    alone = script.present or not any((project.root / name).exists() for name in beside)
+    if alone and not script.dependencies and options.python is None and _plain(script.requires_python):
+        return None
+    from .resolve.resolve import resolve
+
+    with RESOLVING:
+        return resolve(project, options)
+
+
+def _plain(python: str | None) -> bool:
+    """Tell whether a requires-python can be taken as it is; of another the resolution says what is wrong, and where."""
+    try:
+        shell_header.versions(python or DEFAULT_PYTHON)
+    except DependencyError:
+        return False
+    return True
+
+
+def _python(project: Project) -> str:
+    return (project.script.requires_python or DEFAULT_PYTHON).replace(" ", "")
+
+
+def _machines(resolution: Resolution | None) -> tuple[frozenset[int] | None, tuple[str, str, bool] | None]:
+    """Return the minors that the wheels were chosen for and the machine they are for; see `pack.Contents`."""
+    if resolution is None:
+        return frozenset(), None
+    from .resolve.target import this_target
+
+    minors = frozenset(target.python[1] for target in resolution.targets)
+    if not resolution.native:
+        return minors, None
+    if len(resolution.targets) > 1:
+        return None, None
+    (target,) = resolution.targets
+    if target == this_target():
+        return minors, (sys.platform, os.uname().machine, target.platform.library == "glibc")
+    system = {"macos": "darwin"}.get(target.platform.system, target.platform.system)
+    return minors, (system, target.platform.machine, target.platform.library == "glibc")
+
+
+def _target(project: Project, info: Info, options: Options, folder: Path | None, inputs: str) -> Path:
+    if options.out is not None:
+        target = options.out
+        if options.scie is not None and target.suffix != ".pex":  # the name is the executable's, the .pex is beside it
+            target = target.with_name(f"{target.name}.pex")
+    else:
+        stem = info.stem if info.usable else inputs[:16]
+        target = (folder or options.dirout or Path()) / f"{stem}.pex"
+    check_replaceable(target, "choose another name with --out")
+    return target
+
+
+def _check_no_source(target: Path, sources: Iterable[Path]) -> None:
+    try:
+        there = target.stat()
+    except OSError:
+        return
+    if any(os.path.samestat(there, source.stat()) for source in sources):
+        raise BuildError(
+            f"{target} is a file that the effe is built from",
+            code="E136",
+            place=Place(target),
+            fix="choose another name with --out",
+        )
+
+
+def _source_digest(files: list[File]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.digest}  {file.name}\n".encode())
+    return digest.hexdigest()
+
+
+def _date(epoch: str) -> tuple[int, int]:
+    """Return MS-DOS time and date of SOURCE_DATE_EPOCH (reproducible-builds.org), 1980 where it is not set."""
+    if not epoch:
+        return DATE_1980
+    if not epoch.isascii() or not epoch.isdigit() or len(epoch) > 11:
+        raise BuildError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}, not a number of seconds", code="E136", fix="unset SOURCE_DATE_EPOCH"
+        )
+    year, month, day, hour, minute, second, *_ = time.gmtime(int(epoch))
+    if year < 1980:
+        return DATE_1980
+    year = min(year, 2107)
+    return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
+
+
+@lru_cache(maxsize=1)
+def pythons_here() -> Mapping[int, Path]:
+    """Return the interpreters of this machine, looked for once."""
+    return find_pythons()
+
+
+def this_minor() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -1,0 +1,1 @@
+"""What an effe declares that it needs, and what it imports."""

@@ -1,0 +1,1 @@
+"""From a declaration to the wheels of each target."""

@@ -1,0 +1,1 @@
+"""Whether a built file keeps what it promises."""

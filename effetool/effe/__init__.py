@@ -1,0 +1,1 @@
+"""What an effe is, read without running it."""

@@ -1,0 +1,1 @@
+"""Speak to a registry: names, credentials, the protocol."""

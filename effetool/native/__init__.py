@@ -1,0 +1,1 @@
+"""What compiled code asks of the system, read without loading it."""

@@ -1,0 +1,1 @@
+"""What an author's functions are given, and how they are called."""

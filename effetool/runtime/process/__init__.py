@@ -1,0 +1,1 @@
+"""The life of an effe's processes, from the start to the last answer."""

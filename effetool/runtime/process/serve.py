@@ -1,0 +1,386 @@
+"""Run one process that serves: load the author's module, open the port, answer, drain, stop.
+
+The main thread runs no author's code after init: it waits for signals (signals.py) while the server's
+threads serve. So SIGTERM is heard whatever a run is doing, also as PID 1, where the kernel drops a signal
+nobody handles.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+
+from .. import secrets
+from ..contract import logic
+from ..errors import LogicError
+from ..flags import NEVER
+from ..signals import HEARD, WOKEN, Ended, Signals
+from ..telemetry import metrics
+from ..telemetry.log import describe, prepare
+from . import sd_notify
+from . import sockets as listeners
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..contract.logic import Effe
+    from ..flags import Settings
+    from ..info import Info
+    from ..server.server import Server
+    from ..server.tls import Wrapper
+    from ..telemetry.log import Log
+
+# After so long, seconds, a thread that computes yields to those that wait for the interpreter (Python's own: 0.005).
+# Beside two runs that compute, the leader serves twice as much, at half the p99; where nobody waits, it costs nothing.
+SWITCH = 0.0005
+# Of the collector, while the author's module is imported (Python's own: 700): nothing it makes then is garbage yet.
+IMPORTED = 100_000
+
+
+def serve(settings: Settings, known: Info, log: Log) -> int:
+    """Serve in this process until a signal ends it; return the exit code."""
+    try:
+        sockets = listeners.bind(settings, os.environ)
+    except listeners.ListenError as error:
+        return failed(log, str(error))
+    notify = os.environ.pop("NOTIFY_SOCKET", "")
+    process = Process(settings, known, log, sockets)
+    try:
+        return process.run({"NOTIFY_SOCKET": notify})
+    finally:
+        listeners.close(sockets)
+
+
+class Process:
+    """One serving process: its effe, its server, its signals."""
+
+    def __init__(self, settings: Settings, known: Info, log: Log, sockets: list[socket.socket]) -> None:
+        self.settings, self.known, self.log, self.sockets = settings, known, log, sockets
+        self.startup = 0.0
+        self.tls: Wrapper | None = None
+        self.server: Server
+        self.effe: Effe
+
+    def prepare(self) -> int:
+        """Load the author's module, run its init, make the server; return 0, or 1 after saying what failed."""
+        if self.settings.cert:
+            from ..server.tls import CertificateError, Wrapper
+
+            try:
+                self.tls = Wrapper(self.settings)
+            except CertificateError as error:
+                return failed(self.log, str(error))
+        if self.known.needs:
+            try:
+                secrets.supply(*secrets.declared(self.known.needs), os.environ)
+            except secrets.NeedError as error:
+                return failed(self.log, str(error))
+        # An author who knows better sets his own of both, at import or in init.
+        sys.setswitchinterval(SWITCH)
+        threading.excepthook = self._thread_failed
+        try:
+            self.effe = self._load()
+        except LogicError as error:
+            return failed(self.log, str(error))
+        except Ended:
+            raise
+        except BaseException as error:  # SystemExit too: sys.exit() at import is no way to serve
+            return failed(self.log, f"{self.known.source or self.known.module} cannot be imported", error)
+        try:
+            self.effe.init()
+        except Ended:
+            raise
+        except BaseException as error:
+            return failed(self.log, "init() failed", error)
+        from ..server.server import Server
+
+        self.server = Server(self.settings, self.effe, self.log, self.sockets, self.tls)
+        return 0
+
+    def _load(self) -> Effe:
+        """Import the author's module. The collector looks through what it makes neither now nor later."""
+        usual = gc.get_threshold()
+        gc.set_threshold(IMPORTED, *usual[1:])
+        effe = logic.load(self.known.module, self.known.source)
+        if gc.get_threshold()[0] == IMPORTED:  # else the author has set his own
+            gc.set_threshold(*usual)
+        gc.freeze()
+        return effe
+
+    def run(self, environ: dict[str, str]) -> int:
+        """Serve until SIGTERM or SIGINT; return the exit code."""
+        signals = Signals(*HEARD)
+        try:
+            code = signals.during(self.prepare, signal.SIGTERM, signal.SIGINT)
+        except Ended as ended:
+            self.log.info("stopped before it was ready", reason=signal.Signals(ended.args[0]).name)
+            return leave(0)
+        if code:
+            return code
+        admin = None
+        try:
+            listeners.listen(self.sockets)
+            if self.settings.admin:
+                from .admin import Admin
+
+                admin = Admin(
+                    self.settings, self.live, self.readiness(),
+                    lambda: metrics.exposition(self.snapshot()), self.known.text,
+                )  # fmt: skip
+        except listeners.ListenError as error:
+            return failed(self.log, str(error))
+        try:
+            thread = self.begin(signals)
+            if admin:
+                admin.start()
+        except (RuntimeError, MemoryError) as error:
+            return leave(failed(self.log, "cannot serve", error))
+        if self.server.watchdog.failure:
+            return leave(self.ended())
+        announce(self.log, self.known, self.sockets, self.settings, self.startup, admin.address if admin else None)
+        sd_notify.notify(environ, "READY=1")
+        prepare()
+
+        def stopping(name: str) -> None:
+            self.log.info("stopping", reason=name)
+            sd_notify.notify(environ, "STOPPING=1")
+
+        idle = Idle(self.settings.idle_exit)
+        attend(
+            signals,
+            thread,
+            self.server.shutdown,
+            stopping=stopping,
+            reload=self.reload,
+            idle=lambda: idle.over(self.snapshot()),
+            every=idle.limit / 4 if idle.limit < NEVER else None,
+        )
+        if admin:
+            admin.close()
+        return leave(self.ended())
+
+    def ended(self) -> int:
+        """Say how the server ended; return the exit code: 1 where it could not go on."""
+        failure = self.server.watchdog.failure
+        if failure is None:
+            self.log.info("stopped")
+            return 0
+        self.log.critical("stopped: the server could not go on", reason=failure)
+        return 1
+
+    def begin(self, signals: Signals) -> threading.Thread:
+        """Start to answer, in a thread; it wakes `signals` at its end. Raises RuntimeError: there is no thread left."""
+
+        def work() -> None:
+            try:
+                self.server.serve()
+            except BaseException as error:
+                self.log.critical("the server failed", error)
+                self.server.watchdog.fail(describe(error))
+            finally:
+                signals.wake()
+
+        thread = threading.Thread(target=work, name="effe-serve", daemon=True)
+        thread.start()
+        while not self.server.ready and thread.is_alive():
+            time.sleep(0.001)  # the thread's first steps; what says "ready" must be true
+        self.startup = age()
+        return thread
+
+    def reload(self) -> None:
+        """Do what SIGHUP asks of a process without a parent: the certificate anew; new code needs a new process."""
+        if self.tls is None:
+            self.log.warning("SIGHUP: new code needs -workers")
+            return
+        from ..server.tls import CertificateError
+
+        try:
+            self.tls.reload()
+            self.log.info("SIGHUP: the certificate is read again; new code needs -workers")
+        except CertificateError as error:
+            self.log.error(f"SIGHUP: the old certificate stays: {error}")
+
+    def _thread_failed(self, told: threading.ExceptHookArgs) -> None:
+        """Write the failure of an author's thread as one record; on stderr it would be lines in no form."""
+        if told.exc_type is not SystemExit:
+            self.log.critical("a thread failed", told.exc_value, thread=told.thread.name if told.thread else None)
+
+    def live(self) -> str | None:
+        """Return None while the leader polls, or what is wrong."""
+        return None if self.server.watchdog.alive() else "no thread leads"
+
+    def readiness(self) -> Readiness:
+        """Make what /ready asks."""
+        return Readiness(self.serving, self.effe.ready, self.log)
+
+    def serving(self) -> bool:
+        """Whether new requests are served."""
+        return self.server.ready and self.server.watchdog.alive()
+
+    def snapshot(self) -> metrics.Snapshot:
+        """Return the counts and gauges of this process."""
+        return metrics.snapshot(self.server, self.startup)
+
+
+class Readiness:
+    """Ask the author's `ready()`, one call at a time: one that hangs is an answer too, and costs one thread."""
+
+    def __init__(self, serving: Callable[[], bool], function: Callable[[], Any] | None, log: Log) -> None:
+        self._serving, self._function, self._log = serving, function, log
+        self._asking = threading.Lock()
+        self._raised: type[Exception] | None = None
+
+    def __call__(self) -> str | None:
+        """Return None, or why no request should be sent."""
+        if not self._serving():
+            return "not serving"
+        if self._function is None:
+            return None
+        if not self._asking.acquire(timeout=1):
+            return "ready() has not returned"
+        try:
+            answer = self._function()
+            self._raised = None
+        except Exception as error:
+            if type(error) is not self._raised:  # once, not at each probe; a client is told no more than the type
+                self._log.error("ready() raised", error)
+            self._raised = type(error)
+            return f"ready() raised {type(error).__name__}"
+        finally:
+            self._asking.release()
+        # Returning nothing is as good as True: a function that only raises is natural here.
+        return None if answer is None or answer else "ready() says no"
+
+
+class Idle:
+    """Whether nothing has happened for `limit` seconds, looked at four times in that time."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit, self.next = limit, time.monotonic() + limit / 4
+        self._since, self._seen = time.monotonic(), -1.0
+
+    def over(self, counts: metrics.Snapshot) -> bool:
+        """Look; True when no connection is open and none came for as long as the limit."""
+        now = time.monotonic()
+        self.next = now + self.limit / 4
+        accepted = counts.get("connections_accepted", 0)
+        if counts.get("connections", 0) or accepted != self._seen:
+            self._since, self._seen = now, accepted
+        return now - self._since >= self.limit
+
+
+def attend(
+    signals: Signals,
+    thread: threading.Thread,
+    shutdown: Callable[[], None],
+    *,
+    stops: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT),
+    stopping: Callable[[str], None] | None = None,
+    reload: Callable[[], None] | None = None,
+    idle: Callable[[], bool] | None = None,
+    every: float | None = None,
+) -> None:
+    """Wait until the serving thread has ended. The first of the `stops` drains, a second one means now.
+
+    `idle` is asked `every` so many seconds; when it says yes, that drains too.
+    """
+    asked = False
+    while thread.is_alive():
+        try:
+            heard = signals.wait(every)
+        except BaseException as error:  # of an author's signal handler, which runs here
+            told = (type(error), error, error.__traceback__, threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(told))
+            continue
+        if not heard and idle and not asked and idle():
+            asked = True
+            if stopping:
+                stopping("idle")
+            shutdown()
+        for number in heard:
+            if number in stops:
+                if not asked and stopping:
+                    stopping(signal.Signals(number).name)
+                asked = True
+                shutdown()
+            elif number == signal.SIGHUP and reload:
+                reload()
+            elif number == WOKEN:
+                thread.join()
+
+
+def announce(
+    log: Log, known: Info, sockets: list[socket.socket], settings: Settings, startup: float, admin: str | None
+) -> None:
+    """Say that the effe answers, and where; on stderr too, when the log goes elsewhere."""
+    scheme = "https" if settings.cert else "http"
+    where = ", ".join(dict.fromkeys(listeners.address(listener, scheme) for listener in sockets))
+    fields: dict[str, object] = {"address": where, "startup_ms": round(startup * 1000)}
+    if admin:
+        fields["admin"] = admin
+    log.info(f"{known.title} is ready", **fields)
+    if log.form == "syslog":
+        print(f"{known.title} is ready at {where}", file=sys.stderr)
+
+
+def failed(log: Log, message: str, error: BaseException | None = None) -> int:
+    """Say why the effe cannot start: at the author's own line if there is one. Return the exit code 1."""
+    if log.form != "text":
+        log.critical(message, error)
+    if log.form != "json":
+        from ..__main__ import fail
+
+        fail(secrets.scrub(f"{message}: {describe(error)}\n{_place(error)}" if error else message), 1)
+    return 1
+
+
+def leave(code: int) -> int:
+    """End although a thread may be stuck in a run that does not return: return `code`, or do not return."""
+    stuck = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if stuck:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def age() -> float:
+    """Return the seconds since this process started (in steps of 10 ms), 0.0 where the system does not say."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            # proc_pid_stat(5): starttime is field 22, in clock ticks since boot; the name before it may
+            # hold spaces.
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return 0.0
+
+
+def _place(error: BaseException) -> str:
+    """Show the line of the author that an exception comes from, as an editor can jump to it."""
+    import linecache
+
+    from ..telemetry.log import own_folder
+
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"  {error.filename}:{error.lineno}\n    {(error.text or '').strip()}"
+    own, stdlib = own_folder(), os.path.dirname(os.__file__)
+    best = None
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith((own, stdlib, "<frozen")):
+            best = trace
+        trace = trace.tb_next
+    if best is None:
+        return ""
+    code = best.tb_frame.f_code
+    line = linecache.getline(code.co_filename, best.tb_lineno, best.tb_frame.f_globals).strip()
+    return f"  {code.co_filename}:{best.tb_lineno}, in {code.co_name}\n    {line}"

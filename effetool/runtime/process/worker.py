@@ -1,0 +1,118 @@
+"""Serve as one of several workers: as `process.py` does, with the sockets and under the eyes of a parent.
+
+The parent starts a worker by running the same file again with EFFE_WORKER in its environment: the worker's
+number, the descriptors of the listening sockets and that of a socket to the parent. On that socket the
+worker says `serving` and `ready` once each, and answers `status` with a line of JSON. When the parent is
+gone the socket ends, and so does the worker, gracefully.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+from ..signals import HEARD, Ended, Signals
+from ..telemetry.log import prepare
+from .serve import Process, attend, failed, leave
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..flags import Settings
+    from ..info import Info
+    from ..server.listener import Listener
+    from ..telemetry.log import Log
+
+VARIABLE = "EFFE_WORKER"
+
+
+def environment(number: int, sockets: list[list[socket.socket]], control: socket.socket) -> str:
+    """Write the value of EFFE_WORKER."""
+    each = "/".join(",".join(str(listener.fileno()) for listener in listeners) for listeners in sockets)
+    return f"{number}:{each}:{control.fileno()}"
+
+
+def work(settings: Settings, known: Info, log: Log) -> int:
+    """Serve until the parent ends it, or ends; return the exit code."""
+    try:
+        number, descriptors, control = os.environ.pop(VARIABLE).split(":")
+        sockets = [[_adopt(int(one)) for one in group.split(",")] for group in descriptors.split("/")]
+        parent = _adopt(int(control))
+        ours = sockets[int(number)]
+    except (OSError, ValueError, IndexError):
+        return failed(log, f"{VARIABLE} is for the parent of -workers to set")
+    signals = Signals(*HEARD)
+    process = Process(settings, known, log, ours)
+    begun = threading.Event()
+    obey = (parent, process, begun, sockets)
+    threading.Thread(target=_obey, args=obey, name="effe-parent", daemon=True).start()
+    try:
+        # Only the parent's word counts, here as below.
+        code = signals.during(process.prepare, signal.SIGTERM)
+    except Ended:
+        return leave(0)
+    if code:
+        return code
+    _say(parent, b"serving\n")  # before the first request, which may be the end of it
+    try:
+        thread = process.begin(signals)
+    except (RuntimeError, MemoryError) as error:
+        return leave(failed(log, "cannot serve", error))
+    begun.set()
+    _say(parent, b"ready\n")
+    prepare()
+    # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a
+    # worker.
+    attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
+    _say(parent, _status(process, "stopped"))  # the last counts, for the parent's sums
+    return leave(process.ended() if process.server.watchdog.failure else 0)
+
+
+def _adopt(descriptor: int) -> socket.socket:
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
+
+
+def _say(parent: socket.socket, words: bytes) -> None:
+    try:
+        parent.sendall(words)
+    except OSError:  # it is gone
+        pass
+
+
+def _obey(parent: socket.socket, process: Process, begun: threading.Event, sockets: list[list[socket.socket]]) -> None:
+    """Do what the parent says until it is gone: `status`, `help N` (accept for worker N, which is dead), `leave N`.
+
+    Its end is SIGTERM, in an init that has not returned too: until then these sockets take clients that nobody answers.
+    """
+    parent.setblocking(True)
+    helped: dict[int, list[Listener]] = {}
+    ready = None
+    try:
+        with parent.makefile("rb") as lines:
+            for line in lines:
+                word, _, number = line.partition(b" ")
+                if not begun.is_set():
+                    continue
+                if word == b"help" and int(number) not in helped:
+                    helped[int(number)] = [process.server.listen(each) for each in sockets[int(number)]]
+                elif word == b"leave":
+                    for listener in helped.pop(int(number), ()):
+                        listener.close()
+                elif word == b"status\n":
+                    ready = ready or process.readiness()
+                    _say(parent, _status(process, ready()))
+    except OSError:
+        pass
+    except BaseException as error:
+        process.log.critical("the thread that hears the parent failed: the worker ends", error)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _status(process: Process, wrong: str | None) -> bytes:
+    import json  # when first asked: a worker without -admin never is
+
+    status = {"wrong": wrong, "live": process.live() is None, "counts": process.snapshot()}
+    return json.dumps(status).encode() + b"\n"

@@ -1,0 +1,1 @@
+"""Connections, the threads that serve them, and the contexts they run with."""

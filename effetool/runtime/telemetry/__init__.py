@@ -1,0 +1,1 @@
+"""What a running effe tells: records and counters."""

@@ -1,0 +1,1 @@
+"""Templates: found, rendered, and written as a new effe."""
