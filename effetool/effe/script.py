@@ -76,7 +76,9 @@ def read_script(source: Source) -> Script:
         table = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         row = re.search(r"at line (\d+), column (\d+)", str(error))
-        line = first + int(row.group(1)) if row else first
+        # What is not closed is noticed at the end: it began at the last line that opens a value.
+        opening = [n for n, text in enumerate(content.splitlines(), 1) if re.search(r"=\s*[\[{\"']", text)]
+        line = first + (int(row.group(1)) if row else max(opening, default=0))
         raise DependencyError(
             f"the script block is not TOML: {str(error).split(' (at ')[0]}",
             code="E142",

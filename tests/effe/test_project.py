@@ -175,7 +175,7 @@ def test_no_block_is_no_fault(tmp_path):
         ("# /// script\n# ///\n# /// script\n# ///\n", 3),
         ("# /// script\n# dependencies = []\n#requires-python = 3\n# ///\n", 3),
         ("# /// script\n# dependencies = []\n# ///\n\n# /// script\n# dependencies = []\n# ///\n", 5),
-        ("# /// script\n# dependencies = [\n# ///\n", None),
+        ("# /// script\n# dependencies = [\n# ///\n", 2),
         ('# /// script\n# dependencies = "a"\n# ///\n', 2),
         ('# /// script\n# dependancies = ["a"]\n# ///\n', 2),
         ("# /// script\n# requires-python = 3\n# ///\n", 2),
@@ -206,3 +206,22 @@ def test_a_directory_that_cannot_be_entered_is_named(tmp_path, monkeypatch):
     with pytest.raises(SourceError) as error:
         find_all(tmp_path)
     assert error.value.code == "E150" and f"cannot read {closed.parent}" in error.value.message
+
+
+@pytest.mark.parametrize("line", ["#///script", "# ///script", "#/// script", "# // script", "# /// Script"])
+def test_a_line_that_nearly_begins_a_block_is_an_error(tmp_path: Path, line: str) -> None:
+    """To pip, uv and this tool it would be a comment like any other, and what it declares lost."""
+    path = tmp_path / "hello.py"
+    path.write_text(f'"""Say hello."""\n{line}\n# dependencies = ["rich"]\n# ///\nINFO = {{}}\n')
+    with pytest.raises(DependencyError, match="meant to begin a script block") as caught:
+        read_script(read_source(path))
+    assert caught.value.place is not None and caught.value.place.line == 2
+    assert caught.value.fix == "write it exactly: # /// script"
+
+
+def test_provided_is_a_list_of_strings(tmp_path: Path) -> None:
+    path = tmp_path / "hello.py"
+    path.write_text('# /// script\n# dependencies = []\n# [tool.effe]\n# provided = "gi"\n# ///\n')
+    with pytest.raises(DependencyError, match="provided takes a list of strings") as caught:
+        read_script(read_source(path))
+    assert caught.value.place is not None and caught.value.place.line == 4

@@ -8,7 +8,6 @@ the artefact anyway (`check_compiled`). Only what certainly runs when the effe s
 from __future__ import annotations
 
 import ast
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -164,6 +163,8 @@ def check_compiled(
 
 def _said(python: Path, data: bytes) -> tuple[int, int, str] | None:
     """Return row, column and words of what an interpreter does not compile."""
+    import subprocess  # not for a build that finds nothing to do
+
     try:
         done = subprocess.run([python, "-I", "-S", "-c", COMPILE], input=data, capture_output=True, timeout=TIMEOUT)
         row, column, why = done.stdout.decode().strip().split(" ", 2)
