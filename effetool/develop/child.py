@@ -81,8 +81,7 @@ class Child:
             effe = fill_in(_Stand(fault_run(fault, self._observed)))
         else:
             self._observed.wrap(effe)
-        self._observed.listen()
-        self._server = server = Server(settings, effe, Records(self.tell), listeners)
+        self._server = server = Server(settings, effe, Records(self.tell), listeners, observer=self._observed)
         self._observed.server = server
         if fault is None:
             self._phase("start", self._warm)
@@ -174,7 +173,6 @@ class Child:
         except FlagError as wrong:
             self.tell("note", text=str(wrong))
             settings = parse([], {})
-        settings.access_log = True
         if self._task.get("debugpy"):
             settings.timeout = settings.grace = NEVER  # a breakpoint set in an editor is nobody's slow run
         return settings

@@ -9,10 +9,8 @@ import os
 import threading
 from time import monotonic, sleep
 
-from ..runtime.contract.response import respond
-from ..runtime.errors import Disconnected, HTTPError
+from ..runtime.errors import Disconnected
 from ..runtime.secrets import scrub
-from ..runtime.server.connection import Connection
 from ..runtime.telemetry.log import Log, escape
 from .fault import Fault, fault_of
 from .page import EVENTS, SAVE, write_fault
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..runtime.contract.logic import Effe
     from ..runtime.contract.request import Request
+    from ..runtime.contract.response import Response
     from ..runtime.server.server import Server
     from .record import Recorder
 
@@ -35,7 +34,7 @@ _COLOURS = {2: "32", 3: "36", 4: "33", 5: "31"}
 
 
 class Observed:
-    """Wrap an effe's functions, and hear what its connections do.
+    """Wrap an effe's functions, and observe its server (`Server(…, observer=…)`).
 
     `tell` sends an event to the parent; `stopping` is set when the effe is to end.
     """
@@ -59,6 +58,7 @@ class Observed:
         self._count = itertools.count(1)
         self._numbers: dict[int, tuple[int, Any]] = {}  # by identity; the context is kept, so that it stays unique
         self._of_request: dict[int, str] = {}
+        self._results: dict[int, Any] = {}  # what a run returned and should not have, until its failure is told
         self._running: dict[int, Request] = {}  # by thread
         self._held: set[int] = set()
         self._pages: set[int] = set()
@@ -107,7 +107,10 @@ class Observed:
         thread = threading.get_ident()
         self._running[thread] = request
         try:
-            return self._run(context, error, response, request)
+            result = self._run(context, error, response, request)
+            if result is not None:
+                self._results[id(request)] = result
+            return result
         finally:
             self._running.pop(thread, None)
             if self._held:
@@ -146,42 +149,28 @@ class Observed:
         if not self._held:
             self._tell("released")
 
-    def listen(self) -> None:
-        """Hear of failed runs and of answers, in this process's every connection."""
-        original = Connection._failed
-        finish = Connection._unusual
-
-        def refuse(connection: Any, fault: Fault, request: Any) -> Any:
-            self._tell("fault", fault=fault.as_dict())
-            answer = respond(request)
+    def failed(self, error: BaseException, request: Request, answer: Response | None) -> None:
+        """Tell of a failed run; where nothing of its response is sent yet, the fault is the answer."""
+        result = self._results.pop(id(request), None)
+        if isinstance(error, Disconnected):
+            return
+        if result is error:
+            fault = fault_of(error, "E308", "run returned ")
+        elif result is not None and answer is not None:
+            fault = self._returned(result)
+        else:
+            fault = fault_of(error, "E308")
+        self._tell("fault", fault=fault.as_dict())
+        if answer is not None:
             write_fault(fault, answer, request)
-            connection._settle_body(request)
-            return answer._whole(), answer, False
 
-        def unusual(connection: Any, result: Any, request: Any, response: Any, keep: bool) -> Any:
-            if result is None or isinstance(result, BaseException) or response._streams is not None:
-                return finish(connection, result, request, response, keep)
-            if hasattr(result, "send"):
-                result.close()  # a coroutine or generator that nobody will run
-            response._finish()
-            return refuse(connection, self._returned(result), request)
-
-        def failed(connection: Any, error: BaseException, request: Any, response: Any, keep: bool) -> Any:
-            if response._streams is not None or isinstance(error, (HTTPError, Disconnected)):
-                return original(connection, error, request, response, keep)
-            response._finish()
-            return refuse(connection, fault_of(error, "E308"), request)
-
-        def report(connection: Any, request: Any, response: Any, seconds: float) -> None:
-            context = self._of_request.pop(id(request), "-")
-            if response.error:
-                self._tell("note", text=response.error)
-            if self._lines and request.target != SAVE:
-                self._write(request, response, seconds, context)
-
-        Connection._failed = failed  # type: ignore[assignment,method-assign]
-        Connection._unusual = unusual  # type: ignore[assignment,method-assign]
-        Connection._report = report  # type: ignore[assignment,method-assign]
+    def answered(self, request: Request, response: Response, seconds: float, result: Any) -> None:
+        """Write the request's line."""
+        context = self._of_request.pop(id(request), "-")
+        if response.error:
+            self._tell("note", text=response.error)
+        if self._lines and request.target != SAVE:
+            self._write(request, response, seconds, context)
 
     def _returned(self, result: Any) -> Fault:
         """Make a fault of what `run` returned and should have written; nobody knows which `return` it was."""
@@ -209,7 +198,7 @@ class Observed:
 
 
 class Records(Log):
-    """The runtime's log, told to the developer: an error that run returned, and what the server itself has to say."""
+    """The runtime's log, told to the developer: what the server itself has to say."""
 
     def __init__(self, tell: Callable[..., None]) -> None:
         super().__init__("text", access_log=True)
@@ -226,9 +215,7 @@ class Records(Log):
         if exc is None:
             self._tell("note", text=message)
         else:
-            self._tell(
-                "fault", fault=fault_of(exc, "E308", "run returned " if "returned an" in message else "").as_dict()
-            )
+            self._tell("fault", fault=fault_of(exc, "E308").as_dict())
 
     def _record(self, level: str, message: str, fields: dict[str, Any]) -> None:
         if level != "info":

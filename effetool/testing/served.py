@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from ..runtime.contract.request import Request
+    from ..runtime.contract.response import Response
+
 __all__ = ["Served"]
 
 # Seconds a test waits for its contexts to be stopped: only a run or a stop that does not end takes so long.
@@ -55,7 +58,7 @@ class Served:
         effe = fill_in(self._module)
         self._start, self._run, self._stop = effe.start, effe.run, effe.stop
         effe.start, effe.run, effe.stop = self.start, self.run, self.stop
-        self._server = Server(self._settings, effe, Quiet(), [])
+        self._server = Server(self._settings, effe, Quiet(), [], observer=self)
         effe.init()
         self._thread = threading.Thread(target=self._server.serve, name="effe", daemon=True)
         self._thread.start()
@@ -94,25 +97,26 @@ class Served:
         return context
 
     def run(self, context: Any, error: BaseException | None, response: Any, request: Any) -> Any:
-        """Run, and remember what came of it before the answer is on its way."""
+        """Run, and remember whether the context is stopped after the answer."""
         spoiled = isinstance(error, StartError)
         try:
-            outcome = self._run(context, error, response, request)
-            if isinstance(outcome, BaseException):
-                self._errors.append(outcome)
-            elif outcome is not None:
-                self._errors.append(TypeError(f"run returned {type(outcome).__name__}: write the body to `response`"))
-            return outcome
+            return self._run(context, error, response, request)
         except HTTPError:
             raise
-        except BaseException as raised:
-            self._errors.append(raised)
+        except BaseException:
             spoiled = spoiled or error is None
             raise
         finally:
             if spoiled:
                 with self._changed:
                     self._spoiled.append(context)
+
+    def failed(self, error: BaseException, request: Request, answer: Response | None) -> None:
+        """Remember the error, before its answer is on its way."""
+        self._errors.append(error)
+
+    def answered(self, request: Request, response: Response, seconds: float, result: Any) -> None:
+        """Ignore it: the client has the answer."""
 
     def stop(self, context: Any) -> None:
         try:

@@ -192,9 +192,10 @@ def inside():
     ends = []
 
     def start(run, **functions):
-        flags = functions.pop("settings", None) or Settings()
+        flags, observer = functions.pop("settings", None) or Settings(), functions.pop("observer", None)
         reader, writer = os.pipe()
-        server = Server(flags, fill_in(types.SimpleNamespace(run=run, **functions)), Log("json", stream=writer), [])
+        effe = fill_in(types.SimpleNamespace(run=run, **functions))
+        server = Server(flags, effe, Log("json", stream=writer), [], observer=observer)
         thread = threading.Thread(target=server.serve)
         thread.start()
         ends.append((server, thread, reader, writer))

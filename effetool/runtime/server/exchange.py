@@ -52,6 +52,7 @@ class Exchange(Transport):
                 else:
                     data, response, keep = self._unusual(result, request, response, keep)
             except BaseException as error:
+                result = error
                 data, response, keep = self._failed(error, request, response, keep)
             try:
                 slot.pop()
@@ -89,7 +90,7 @@ class Exchange(Transport):
         else:
             runner.counts.observe(response._status, took)
         if server.access or response.error:
-            self._report(request, response, took)
+            self._report(request, response, took, result)
         if request.incoming is not None and not request.incoming.complete:
             request.abandoned = True  # a thread of the author that still reads must not take what is drained
             self.current = request
@@ -105,20 +106,18 @@ class Exchange(Transport):
         self, result: Any, request: Request, response: Response, keep: bool
     ) -> tuple[bytes | None, Response, bool]:
         """Finish what is not the usual case: a returned error, a wrong return, a response that streams."""
-        log = self.server.log
+        server = self.server
         if isinstance(result, BaseException):
-            log.error("run() returned an error", exc=result, request_id=request.id)
+            if server.observer is None:
+                server.log.error("run() returned an error", exc=result, request_id=request.id)
+            else:
+                server.observer.failed(result, request, None)
         elif result is not None:
             close = getattr(result, "close", None)
             if close is not None and hasattr(result, "send"):
                 close()  # a coroutine or generator that nobody will run
             error = TypeError(f"run() returned {type(result).__name__}; write the body to `response` instead")
-            log.critical("run() returned a value", exc=error, request_id=request.id)
-            if response._finish():
-                response = respond(request)
-                return self._plain(request, response, 500, ""), response, keep
-            self._cut()
-            return None, response, keep
+            return *self._broken("run() returned a value", error, request, response, not response._finish()), keep
         if response._streams is None:
             self._settle_body(request)
             return response._whole(), response, keep
@@ -146,23 +145,38 @@ class Exchange(Transport):
             ) as wrong:  # what the author put into it is no answer: that is his mistake, not the client's
                 error = wrong
         if isinstance(error, Disconnected):
+            if server.observer is not None:
+                server.observer.failed(error, request, None)
             if begun or self.gone:
                 self._cut()
                 return None, response, False
             response = respond(request)
             self.closing = True
             return self._plain(request, response, 400, "the request ended early"), response, keep
-        server.log.critical("run() failed", exc=error, request_id=request.id)
-        if begun:
+        return *self._broken("run() failed", error, request, response, begun), False
+
+    def _broken(
+        self, what: str, error: BaseException, request: Request, response: Response, begun: bool
+    ) -> tuple[bytes | None, Response]:
+        """Tell of a run that failed; answer 500, or cut off the response that has begun."""
+        answer = None if begun else respond(request)
+        if answer is not None:
+            answer.status = 500
+        observer = self.server.observer
+        if observer is None:
+            self.server.log.critical(what, exc=error, request_id=request.id)
+        else:
+            observer.failed(error, request, answer)
+        if answer is None:
             self._cut()
-            return None, response, False
-        response = respond(request)
-        return self._plain(request, response, 500, ""), response, False
+            return None, response
+        return self._plain(request, answer, 500, ""), answer
 
     def _plain(self, request: Request, response: Response, status: int, message: str) -> bytes:
-        response.status = status
-        response._kind = TEXT
-        response.write(f"{message or REASONS.get(status, 'error')}\n")
+        if response._first is None:
+            response.status = status
+            response._kind = TEXT
+            response.write(f"{message or REASONS.get(status, 'error')}\n")
         self._settle_body(request)
         return response._whole()
 
@@ -181,8 +195,11 @@ class Exchange(Transport):
         self.gone = True
         self.closing = True
 
-    def _report(self, request: Request, response: Response, seconds: float) -> None:
+    def _report(self, request: Request, response: Response, seconds: float, result: Any) -> None:
         log = self.server.log
+        if self.server.observer is not None:
+            self.server.observer.answered(request, response, seconds, result)
+            return
         if response.error:
             log.error(response.error, request_id=request.id)
         if not self.server.access:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..contract.request import Request
     from ..flags import Settings
     from ..telemetry.log import Log
+    from .observer import Observer
 
 # How exact the time-outs are, and how often all connections are looked at (1 ms for 10,000 of them).
 TICK = 0.25
@@ -44,7 +45,7 @@ class Server(Core):
     """Serve an effe on sockets that are bound already.
 
     `serve` blocks until `shutdown` was called and everything is answered; `adopt` serves one connected socket. The
-    author's `init` has run before; his contexts are stopped at the end of `serve`.
+    author's `init` has run before; his contexts are stopped at the end of `serve`. `observer` hears of every run.
     """
 
     # Written by the leader or under the lock; read by all. A plain attribute each: they are read for each request.
@@ -56,18 +57,20 @@ class Server(Core):
         log: Log,
         sockets: list[socket.socket],
         tls: Callable[[Any], Any] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         # TCPServer's constructor would open a socket of its own.
         BaseServer.__init__(self, sockets[0].getsockname() if sockets else ("", 0), Connection)
         self.settings = settings
         self.log = log
         self.tls = tls
+        self.observer = observer
         self.stats = Stats()
         self.clock = Clock()
         self.pool = Pool(logic, settings.concurrency, log)
         self.idle = self.pool.idle
         self.run = logic.run
-        self.access = settings.access_log
+        self.access = settings.access_log or observer is not None
         self.limits = Limits(settings.max_header, settings.max_target, settings.max_headers)
         self.max_body = settings.max_body
         self.most_sources = 1  # the waker; each listener adds itself
