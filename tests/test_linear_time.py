@@ -107,9 +107,13 @@ CASES = [
         ),
         (
             fields,
-            256 * 1024,
+            512 * 1024,
             [
                 lambda n: "%" * n,
+                lambda n: "%41x" * (n // 4),
+                lambda n: "%C3%BC" * (n // 6),
+                lambda n: "%41%" * (n // 4),
+                lambda n: "\xff" * n,
                 lambda n: "%41" * (n // 3),
                 lambda n: "%4" * (n // 2),
                 lambda n: "a&" * (n // 2),
