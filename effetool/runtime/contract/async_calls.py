@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Any
 
-    from ..server.connection import Connection
+    from .channel import Channel
     from .request import Request
     from .response import Response
 
@@ -158,7 +158,7 @@ class Outbox:
 
     # Called by the thread of the request.
 
-    def send(self, connection: Connection) -> None:
+    def send(self, connection: Channel) -> None:
         """Send what comes, until the run has ended."""
         while True:
             with self._news:

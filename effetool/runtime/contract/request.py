@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..http.form import Form
     from ..http.query import Query
-    from ..server.connection import Connection
+    from .channel import Channel
 
 # What a proxy or client may hand on as its request id; anything else could forge log lines or other headers.
 _ID = re.compile(r"x-request-id:[ \t]*([a-z0-9._~:/+=@-]{1,128})[ \t]*\r").match
@@ -45,12 +45,12 @@ class Request(Head):
     percent-decoded as UTF-8, with U+FFFD for what is none. `body` is a file of bytes that ends where the body ends.
     """
 
-    # Made by wire.parse_head, prepared by Connection.converse.
+    # Made by http.parser.parse_head, prepared by Connection.converse.
     __slots__ = (
         "_body", "_headers", "_id", "_query", "abandoned", "begun", "connection", "incoming",
     )  # fmt: skip
 
-    connection: Connection
+    connection: Channel
     incoming: Any
     # The response's first byte is claimed once: begun by the run, or abandoned to a 504 (under the server's lock).
     begun: bool
@@ -93,8 +93,11 @@ class Request(Head):
         a `run` that lets them pass answers the status.
         """
         if self._body is None:
-            self._body = io.BytesIO() if self.incoming is None else self.incoming.file(self)
+            self._body = io.BytesIO() if self.incoming is None else self.incoming.file(self._receive)
         return self._body
+
+    def _receive(self) -> None:
+        self.connection.receive(self)
 
     def json(self) -> Any:
         """Return the body as JSON (RFC 8259: no NaN, and no number like 1e999 that a float cannot hold).

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .async_calls import Outbox
+    from .channel import Sink
     from .request import Request
 
 # How much of a response is held back before it begins to stream: enough for nearly every answer to carry a
@@ -59,8 +59,8 @@ class Response:
     _open: bool
     _turn: threading.Lock | None  # who streams holds it, piece by piece
     error: str | None
-    # Not set but in an async run: what is to be sent goes to the thread that waits for it (loop.py).
-    _outbox: Outbox
+    # Not set but in an async run: what is to be sent goes to the thread that waits for it (async_calls.py).
+    _outbox: Sink
 
     @property
     def status(self) -> int:
@@ -201,7 +201,7 @@ class Response:
         try:
             del self._open
         except AttributeError:  # a thread of the author's begins to stream in this moment
-            connection.gone = connection.closing = True
+            connection.lose()
             return b""
         headers = self._headers
         kind = self._kind
@@ -242,7 +242,7 @@ class Response:
         bodyless = self._bodyless()
         length: int | None = size
         if declared is not None and (not bodyless or (body and request.method == "HEAD")) and declared != length:
-            connection.closing = True
+            connection.close_after()
             self.error = f"Content-Length says {declared}, the body has {length} bytes"
             body = body[:declared]
             self._size = len(body)
@@ -285,7 +285,7 @@ class Response:
                         continue
                     if key == "connection":
                         if "close" in value.lower():
-                            connection.closing = True
+                            connection.close_after()
                         continue
                     if key == "content-type":
                         kind = False
@@ -329,7 +329,7 @@ class Response:
             bodyless = self._bodyless()
             if declared is None and request._minor == "0":
                 # RFC 9112 6.1: no chunks for HTTP/1.0; the end of the connection ends the body
-                connection.closing = True
+                connection.close_after()
             chunked = declared is None and request._minor != "0" and self._status not in _BODYLESS
             if self._status == 204:
                 declared = None
@@ -361,7 +361,7 @@ class Response:
         if self._left is not None:
             if len(data) > self._left:
                 self.error = "the body is longer than its Content-Length"
-                self._request.connection.closing = True
+                self._request.connection.close_after()
                 data = data[: self._left]
             self._left -= len(data)
         self._transmit(head + (encode_chunk(data) if self._streams == 2 else data))
@@ -377,7 +377,7 @@ class Response:
         with self._turn:
             if self._left:
                 self.error = "the body is shorter than its Content-Length"
-                self._request.connection.closing = True
+                self._request.connection.close_after()
             elif self._streams == 2:
                 self._transmit(LAST_CHUNK)
             self._finish()

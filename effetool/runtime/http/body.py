@@ -8,9 +8,8 @@ from .parser import CHUNKED, Chunks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
-
-    from ..contract.request import Request
 
 # Up to here a body is received before the run begins: a client that stalls in it costs no thread and no context.
 # Beyond, the run begins and reads the rest as it comes, so that a large body is never held in memory as a whole.
@@ -58,32 +57,35 @@ class Incoming:
         self.parts.clear()
         return data
 
-    def file(self, request: Request) -> BinaryIO:
-        """Return the body as a file: of memory when it is all here, else one that reads the connection."""
+    def file(self, receive: Callable[[], None]) -> BinaryIO:
+        """Return the body as a file: of memory when it is all here, else one that calls `receive` to get more of it.
+
+        `receive` feeds this body at least once, or raises what the reader of the file is to be told.
+        """
         if self.complete:
             return io.BytesIO(self.take())
-        return io.BufferedReader(_Stream(request), 64 * 1024)  # type: ignore[type-var]
+        return io.BufferedReader(_Stream(self, receive), 64 * 1024)  # type: ignore[type-var]
 
 
 class _Stream(io.RawIOBase):
     """The part of a body that is still on the wire. Blocks; used by the thread of the run only."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, incoming: Incoming, receive: Callable[[], None]) -> None:
+        self._incoming, self._receive = incoming, receive
         self._rest = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        incoming = self._request.incoming
+        incoming = self._incoming
         while not self._rest:
             self._rest = incoming.take()
             if self._rest:
                 break
             if incoming.complete:
                 return 0
-            self._request.connection.receive(self._request)
+            self._receive()
         piece = self._rest[: len(buffer)]
         self._rest = self._rest[len(piece) :]
         buffer[: len(piece)] = piece

@@ -132,7 +132,7 @@ class Exchange(Transport):
         begun = not response._finish()
         if isinstance(error, HTTPError):
             if begun:
-                self._cut()
+                self.lose()
                 server.log.error("run() raised after its response had begun", exc=error, request_id=request.id)
                 return None, response, keep
             try:
@@ -148,7 +148,7 @@ class Exchange(Transport):
             if server.observer is not None:
                 server.observer.failed(error, request, None)
             if begun or self.gone:
-                self._cut()
+                self.lose()
                 return None, response, False
             response = respond(request)
             self.closing = True
@@ -168,7 +168,7 @@ class Exchange(Transport):
         else:
             observer.failed(error, request, answer)
         if answer is None:
-            self._cut()
+            self.lose()
             return None, response
         return self._plain(request, answer, 500, ""), answer
 
@@ -191,7 +191,12 @@ class Exchange(Transport):
         if request.expects or (left is not None and left > 256 * 1024):
             self.closing = True
 
-    def _cut(self) -> None:
+    def close_after(self) -> None:
+        """End the connection after this response."""
+        self.closing = True
+
+    def lose(self) -> None:
+        """Take the connection for lost: its response cannot be completed."""
         self.gone = True
         self.closing = True
 

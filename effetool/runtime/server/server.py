@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..contract.logic import Effe
-    from ..contract.request import Request
     from ..flags import Settings
     from ..telemetry.log import Log
     from .observer import Observer
@@ -87,7 +86,7 @@ class Server(Core):
         self.patience = 1.0
         self.lock = threading.Lock()
         self.sources: dict[int, Any] = {}
-        self.waiting: deque[Request] = deque()
+        self.waiting: deque[Connection] = deque()  # each with its `current` request
         self.slow: dict[str, int] = {}
         self.computing: set[str] = set()  # of the slow ones, those that have stepped aside
         self.draining = False
@@ -292,17 +291,15 @@ class Server(Core):
         """Let the connection's request wait for a context."""
         connection.deadline = monotonic() + self.run_timeout
         with self.lock:
-            assert connection.current is not None
             connection.weigh(BODY)
-            self.waiting.append(connection.current)
+            self.waiting.append(connection)
 
     def give_up(self, connection: Connection, runner: Runner) -> None:
         """Refuse a request that has waited too long for a context."""
         with self.lock:
-            request = connection.current
-            if connection.state != QUEUED or request is None or request not in self.waiting:
+            if connection.state != QUEUED or connection not in self.waiting:
                 return
-            self.waiting.remove(request)
+            self.waiting.remove(connection)
             connection.state = IDLE
         connection.refuse(overloaded(), runner)
 
@@ -312,8 +309,9 @@ class Server(Core):
             with self.lock:
                 if not self.waiting or not (self.idle or self.pool.live < self.pool.limit):
                     return
-                request = self.waiting.popleft()
-                connection = request.connection
+                connection = self.waiting.popleft()
+                request = connection.current
+                assert request is not None
                 connection.state = IDLE if runner.leading else RUN
                 connection.current = None if runner.leading else request
             try:

@@ -37,12 +37,12 @@ def test_chunks_are_refused_as_they_come(data, status):
 
 
 class Asked:
-    """A request whose connection has more of the body each time it is asked."""
+    """Has more of the body each time it is asked."""
 
     def __init__(self, incoming, pieces):
-        self.incoming, self.pieces, self.connection = incoming, list(pieces), self
+        self.incoming, self.pieces = incoming, list(pieces)
 
-    def receive(self, request):
+    def __call__(self):
         if not self.pieces:
             raise ConnectionError("gone")
         self.incoming.feed(self.pieces.pop(0), 0)
@@ -54,10 +54,10 @@ def test_the_file_is_the_body_however_it_comes_and_is_read(pieces, size, line):
     whole = b"".join(pieces)
     incoming = Incoming(len(whole), 1000, 100)
     incoming.feed(pieces[0], 0)
-    request = Asked(incoming, pieces[1:])
-    file = incoming.file(request)
+    receive = Asked(incoming, pieces[1:])
+    file = incoming.file(receive)
     read = b"".join(file) if line else b"".join(iter(lambda: file.read(size), b""))
-    assert read == whole and request.pieces == [] and file.read() == b""
+    assert read == whole and receive.pieces == [] and file.read() == b""
 
 
 def test_a_client_that_goes_away_is_an_error_and_no_end():
