@@ -2,6 +2,7 @@
 # make test   everything CI runs (Debian parts are installed where root or sudo allows)
 # make quick  the fast part of the tests
 # make selectors  the server's tests as on a system without epoll
+# make pythons  the tests on 3.14 and 3.15, in a folder made by debootstrap (root or sudo)
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO := out/demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test selectors coverage quick lint venv parts clean
+.PHONY: demo test pythons selectors coverage quick lint venv parts clean
 
 demo: $(VENV)/.tool
 	@PYTHON="$(BIN)/python" bash docs/demo.sh "$(DEMO)" "$(PORT)"
@@ -58,6 +59,9 @@ test: parts
 selectors: TESTS ?= tests/runtime
 selectors: venv
 	EFFE_TEST_WITHOUT_EPOLL=1 $(BIN)/python -m pytest -q -n 2 $(TESTS)
+
+pythons:
+	@bash tests/pythons.sh
 
 # Branches of the runtime that run in the tests' own process: wire, flags, log, and the server behind testing.Client.
 coverage: venv

@@ -151,8 +151,8 @@ def test_a_huge_info_is_refused(quote: str, tmp_path: Path) -> None:
 
 
 def test_deep_nesting_in_a_string(tmp_path: Path) -> None:
-    """Deeper than Python's stack: an error, not a crash."""
-    assert refused(tmp_path, f"INFO = '{'[' * 30000}{']' * 30000}'\n").code == "E112"
+    """Deeper than a Python's stack takes, which is an error, not a crash; 3.14 reads it: an array, and no object."""
+    assert refused(tmp_path, f"INFO = '{'[' * 30000}{']' * 30000}'\n").code in {"E112", "E113"}
 
 
 NAMES = ["a", "hello", "a1", "mail-sender", "a_b", "a" * 63, "x-1_2"]

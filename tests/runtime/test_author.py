@@ -498,10 +498,10 @@ def run(context, error, response, request):
     if request.path == "/hup": os.kill(os.getpid(), signal.SIGHUP)
 """
     running = serve(source)
+    assert running.get("/hup")[0] == 200
+    running.record("SIGHUP")  # from here on the main thread waits for signals: "is ready" comes just before that
     assert running.get("/usr1")[0] == 200
     assert running.record("a thread failed")["error"] == "ValueError: handler"
-    assert running.get("/hup")[0] == 200
-    running.record("SIGHUP")
     assert running.stop() == 0
     assert running.record("stopping")["reason"] == "SIGTERM"
 

@@ -116,7 +116,7 @@ class Good(threading.Thread):
     def __init__(self, port, stays, context):
         super().__init__(daemon=True)
         self.times, self.end = [], threading.Event()
-        self._port, self._stays, self._context = port, stays, context
+        self._port, self._stays, self._tls = port, stays, context
 
     def run(self):
         sock = None
@@ -125,8 +125,8 @@ class Good(threading.Thread):
             try:
                 if sock is None:
                     sock = socket.create_connection(("127.0.0.1", self._port), 5)
-                    if self._context:
-                        sock = self._context.wrap_socket(sock)
+                    if self._tls:
+                        sock = self._tls.wrap_socket(sock)
                 sock.sendall(b"GET /good HTTP/1.1\r\nHost: h\r\n\r\n")
                 answer = b""
                 while not answer.endswith(b"\r\n\r\nhello"):

@@ -14,7 +14,7 @@ ASK = """
 import sys
 from effetool.runtime.contract.source_loader import import_file
 module = import_file("logic", sys.argv[1])
-print(module.WORD, module.helper.WORD, module.part.WORD, module.json.__cached__)
+print(module.WORD, module.helper.WORD, module.part.WORD, module.json.__spec__.cached)
 """
 LOGIC = "import json\nimport helper\nfrom package import part\nWORD = '{}'\n"
 
@@ -46,7 +46,7 @@ def test_a_second_save_of_the_same_size_in_the_same_second_is_seen(tmp_path: Pat
 
 def test_nothing_is_written_beside_the_author(tmp_path: Path) -> None:
     write(tmp_path, "one")
-    assert ask(tmp_path / "logic.py")[3] == json.__cached__  # other people's modules come from their .pyc as ever
+    assert ask(tmp_path / "logic.py")[3] == json.__spec__.cached  # other people's modules come from their .pyc as ever
     assert not list(tmp_path.rglob("*.pyc"))
 
 
