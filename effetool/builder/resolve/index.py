@@ -107,14 +107,19 @@ class Index:
 
         uv and pip pass over an index that answers 401 or 403, and say of what is on it that there is no such project.
         """
+        import urllib.error
+
         for url in (self.url, *self.extra):
             if urlsplit(url).scheme in ("http", "https"):
                 page = f"{url.rstrip('/')}/{name}/"
                 try:
                     self.opener(page).open(self.request(page), timeout=min(self.timeout, 5.0)).close()
-                except OSError as error:
-                    if getattr(error, "code", None) in (401, 403):
-                        return without_credentials(url), error.code  # type: ignore[attr-defined]
+                except urllib.error.HTTPError as error:
+                    error.close()  # it holds the connection
+                    if error.code in (401, 403):
+                        return without_credentials(url), error.code
+                except OSError:
+                    continue
         return None
 
 

@@ -133,7 +133,10 @@ def _fetch_one(file: File, index: Index, offline: bool, progress: Callable[[str]
         try:
             return _download(file, index)
         except (OSError, http.client.HTTPException) as error:
-            final = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429
+            final = False
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the connection
+                final = error.code < 500 and error.code != 429
             if final or attempt == _ATTEMPTS or scheme == "file":
                 reason = getattr(error, "reason", None) or error
                 raise DependencyError(
