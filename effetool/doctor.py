@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from .builder.interpreters import PRECOMPILED, find_pythons
+from .builder.interpreters import NEWEST, OLDEST, find_pythons
 from .builder.package.pex_base import pex_version
 from .builder.requirements.declaration import read_declaration
 from .builder.resolve.backends import find_pip, find_uv
@@ -114,8 +114,7 @@ def _pythons() -> Iterator[Finding]:
     if good:
         yield Finding("python", "ok", f"{', '.join(good)}: a build compiles for them")
     else:
-        least, most = PRECOMPILED[0], PRECOMPILED[-1]
-        yield Finding("python", "note", f"none of 3.{least} to 3.{most}: files start slower", "install one of them")
+        yield Finding("python", "note", f"none of 3.{OLDEST} to 3.{NEWEST}: files start slower", "install one of them")
     python3 = shutil.which("python3")
     if python3 is None:
         yield Finding(
@@ -124,10 +123,10 @@ def _pythons() -> Iterator[Finding]:
         return
     starts, words = _version(python3, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
     minor = int(words[2:]) if starts and words.startswith("3.") else 0
-    if minor >= PRECOMPILED[0]:
+    if minor >= OLDEST:
         yield Finding("python", "ok", f"python3 is {python3}, {words}: it starts what is built")
     else:
-        why = f"is {words}, and an effe needs 3.{PRECOMPILED[0]}" if starts else f"does not start: {words}"
+        why = f"is {words}, and an effe needs 3.{OLDEST}" if starts else f"does not start: {words}"
         yield Finding("python", "broken", f"{python3} {why}", "put a newer one first on PATH")
 
 

@@ -11,29 +11,28 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["PRECOMPILED", "find_pythons"]
+__all__ = ["NEWEST", "OLDEST", "find_pythons"]
 
-# The minors an artefact is compiled for; on others it runs from source.
-PRECOMPILED = (9, 10, 11, 12, 13)
+# The minors of Python 3 that all this is made for and tried on. A new Python is this number.
+OLDEST, NEWEST = 9, 15
+# The minors that are looked for: a build compiles for one that is newer than what it was tried on, too.
+MINORS = range(OLDEST, 30)
 
 
 def find_pythons(environ: Mapping[str, str] | None = None) -> dict[int, Path]:
-    """Return an interpreter for each minor of Python 3 in `PRECOMPILED` that is here.
+    """Return an interpreter for each minor of Python 3 from `OLDEST` on that is here.
 
     PATH comes first, without folders of shims; then where pyenv, uv and the system keep theirs.
     """
     environ = os.environ if environ is None else environ
     found: dict[int, Path] = {}
     for folder in _folders(environ):
-        if len(found) == len(PRECOMPILED):
-            break
-        for minor in PRECOMPILED:
+        for minor in MINORS:
             path = folder / f"python3.{minor}"
             if minor not in found and os.access(path, os.X_OK) and path.is_file():
                 found[minor] = path
     base = Path(getattr(sys, "_base_executable", sys.executable))
-    if sys.version_info.minor in PRECOMPILED:
-        found.setdefault(sys.version_info.minor, base)
+    found.setdefault(sys.version_info.minor, base)
     return found
 
 

@@ -23,12 +23,13 @@ from tests.served import serve
 
 from .shelf import Shelf, make_effe, make_wheel
 
+# For this Python alone, so that it compiles for no other.
 TEXT = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = "==3.MINOR.*"
 # ///
 INFO = {{"name": "{}", "version": "1.0"}}
 def run(context, error, response, request): ...
-"""
+""".replace("MINOR", str(sys.version_info[1]))
 TIMEOUT = 120
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from effetool.builder.interpreters import NEWEST, OLDEST
 from effetool.runtime.contract.logic import fill_in
 from effetool.runtime.flags import Settings
 from effetool.runtime.server.server import Server
@@ -171,9 +172,9 @@ def built(tmp_path_factory):
 
 
 def pythons():
-    """Return every Python from 3.9 to 3.13 that this machine has."""
+    """Return every Python from 3.9 to the newest that this machine has."""
     found = {}
-    for minor in range(9, 14):
+    for minor in range(OLDEST, NEWEST + 1):
         places = sorted((Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions").glob(f"3.{minor}.*"))
         candidates = [str(place / "bin" / f"python3.{minor}") for place in places]
         for candidate in (f"python3.{minor}", *candidates):

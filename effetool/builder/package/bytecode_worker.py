@@ -57,6 +57,9 @@ class _Reader:
         elif kind in CONTAINERS:
             for _ in range(self.take(CONTAINERS[kind])):
                 self.value()
+        elif kind == ":":  # a slice of constants, since Python 3.14
+            for _ in range(3):
+                self.value()
         elif kind == "l":
             digits = self.take(4)
             self.at += 2 * abs(digits - (1 << 32) if digits >> 31 else digits)

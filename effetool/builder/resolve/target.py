@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from ...errors import UsageError
+from ..interpreters import NEWEST, OLDEST
 from ..requirements.versions import Specifiers
 
-# The Pythons the runtime is made for: the oldest by its syntax, the newest that is released.
-MINORS = tuple((3, minor) for minor in range(9, 16))
+# The Pythons an artefact can promise. One more than there is: what has no wheel for that promises no Python to come.
+MINORS = tuple((3, minor) for minor in range(OLDEST, NEWEST + 2))
 # A C library every distribution still cared for has: Debian 10, RHEL 8, Ubuntu 20.04; Alpine 3.13.
 _GLIBC, _MUSL, _MACOS = (2, 28), (1, 2), (11, 0)
 _LEGACY = {(2, 5): "manylinux1", (2, 12): "manylinux2010", (2, 17): "manylinux2014"}

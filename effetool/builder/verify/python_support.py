@@ -14,14 +14,14 @@ from pathlib import Path
 from ...effe.project import Project
 from ...effe.source import Source
 from ...errors import DependencyError, Place
-from ..interpreters import PRECOMPILED
+from ..interpreters import NEWEST
 from ..requirements.imports import Reached
 
 __all__ = ["check_compiled", "check_promise"]
 
 # The first minor of Python 3 that has a module of the standard library, of those that have come since 3.9.
-ADDED = {"annotationlib": 14, "compression": 14, "tomllib": 11}
-# The first that has it no more (PEP 594, PEP 632, What's New in Python 3.10 to 3.13).
+ADDED = {"annotationlib": 14, "compression": 14, "profiling": 15, "tomllib": 11}
+# The first that has it no more (PEP 594, PEP 632, What's New in Python 3.10 to 3.15).
 REMOVED = {
     **dict.fromkeys(("formatter", "parser", "symbol"), 10),
     "binhex": 11,
@@ -31,6 +31,7 @@ REMOVED = {
     ),
     **dict.fromkeys(("nis", "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu"), 13),
     "xdrlib": 13,
+    **dict.fromkeys(("sre_compile", "sre_constants", "sre_parse"), 15),
 }
 INSTEAD = {"tomllib": "tomli", "cgi": "legacy-cgi", "telnetlib": "telnetlib3", "audioop": "audioop-lts"}
 # Names that modules of the standard library got since 3.9.
@@ -87,7 +88,7 @@ def check_promise(
         place = source.at(one.node)
         if (since := ADDED.get(first, 0)) > lowest:
             raise _too_new(project, place, f"{first} is new in Python 3.{since}", promised, lowest, since, first)
-        if newest >= (until := REMOVED.get(first, 99)) and until <= PRECOMPILED[-1]:
+        if newest >= (until := REMOVED.get(first, 99)) and until <= NEWEST:
             also = f", or declare {INSTEAD[first]}" if first in INSTEAD else ""
             raise DependencyError(
                 f"{first} is gone from Python 3.{until} on, and requires-python {promised} takes that",

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from effetool.builder import Options, build, build_many
+from effetool.builder.interpreters import NEWEST
 from effetool.builder.resolve.target import this_platform
 from effetool.effe.artifact import Artifact, read_file
 from effetool.effe.project import find_all, find_one
@@ -326,7 +327,7 @@ def test_a_directory_in_its_place_is_refused(mirror: Path) -> None:
 
 def test_no_python_here_that_the_effe_takes(mirror: Path) -> None:
     with pytest.raises(BuildError, match="is installed, and none is here") as caught:
-        made(mirror, python="3.15")
+        made(mirror, python=f"3.{NEWEST + 1}")
     assert caught.value.code == "E147"
 
 

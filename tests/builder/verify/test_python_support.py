@@ -99,11 +99,12 @@ def test_each_interpreter_that_is_here_compiles_it(tmp_path: Path, text: str, ro
 
 
 def test_by_the_real_interpreter(tmp_path: Path) -> None:
-    """A star in an index: 3.11 has it, `ast` takes it for 3.9 too."""
+    """A star in an index: 3.11 has it, `ast` takes it for 3.9 too. The next that is here and takes it is named."""
     if not {9, 10} & find_pythons().keys():
         need("python3.9")
+    next_one = min(minor for minor in find_pythons() if minor > 10)
     (tmp_path / "logic.py").write_text(f"def f(*args: *tuple): pass\n{LOGIC}")
     with pytest.raises(DependencyError) as caught:
         build(find_one(tmp_path), Options(dirout=tmp_path))
     assert caught.value.code == "E148" and caught.value.place is not None and caught.value.place.line == 1
-    assert 'requires-python = ">=3.11"' in str(caught.value.fix)
+    assert f'requires-python = ">=3.{next_one}"' in str(caught.value.fix)
