@@ -8,6 +8,10 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    if sys.implementation.name != "cpython":
+        print(f"error: effe-tool runs on CPython, and {sys.executable} is {sys.implementation.name}", file=sys.stderr)
+        print("  fix: install it for CPython 3.11 or newer", file=sys.stderr)
+        return 1
     gc.set_threshold(50_000)  # imports make many objects, and nothing to collect
     try:
         return _main()

@@ -20,6 +20,7 @@ packages=(
     nginx-light     # tests/runtime: a proxy reads what the effe reads
     rsyslog         # tests/runtime: records in syslog
     git             # templates from a repository
+    pypy3           # tests/builder, tests/cli: a Python that is refused
     zsh             # tests/cli: completion
     fish            # tests/cli: completion
     systemd         # tests/deploy: systemd-analyze, systemd-socket-activate, a booted one

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say (None: those of the process) and return the exit code: 0 done, 1 failed, 2 usage."""
     _fill()
+    if sys.implementation.name != "cpython":  # its threads, collector and sockets are what the server is tried on
+        return fail(f"an effe runs on CPython, and {sys.executable} is {sys.implementation.name}", 1)
     arguments = sys.argv[1:] if argv is None else argv
     try:
         made = info.embedded()

@@ -8,6 +8,7 @@ travel, so this one only reads.
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ def embedded() -> Info | None:
 
 
 def details(known: Info) -> str:
-    """Return what a .pex carries of its making as one JSON document: INFO, build record, lock, bill of materials.
+    """Return as one JSON document INFO, the Python that runs it, and what a .pex carries of its making.
+
+    That is the build record, the lock and the bill of materials.
 
     In a checkout, and for what an effe has none of, the value is null.
     """
     import json
 
     told: dict[str, Any] = {"info": json.loads(known.text), "build": None, "lock": None, "sbom": None}
+    told["python"] = _python()
     pex = os.environ.get("PEX", "")
     if os.path.isfile(pex):
         from zipimport import zipimporter
@@ -67,6 +71,25 @@ def details(known: Info) -> str:
                 continue
             told[key] = data.decode() if key == "lock" else json.loads(data)
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
+def _python() -> dict[str, Any]:
+    """Return which Python runs this, whether the file's compiled code is for it, and why it was taken."""
+    try:
+        from .. import embedded as made  # type: ignore[attr-defined]
+    except ImportError:
+        why = compiled = None
+    else:
+        compiled = type(made.__loader__).__name__ == "Importer"  # of the straight start: the loader's
+        if os.environ.get("EFFE_PYTHON"):
+            why = "EFFE_PYTHON names it"
+        elif compiled:
+            why = "the first found that this file has compiled code for"
+        else:
+            why = "none was found that this file has compiled code for, or a PEX_ variable or file chose it"
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    version = ".".join(map(str, sys.version_info[:3]))
+    return {"version": version, "executable": sys.executable, "gil": gil, "compiled": compiled, "why": why}
 
 
 def read(path: str | None) -> Info:

@@ -26,6 +26,7 @@ from effetool.builder.package.pex_base import pex_version
 from effetool.effe.artifact import Artifact, read_artifact
 from effetool.effe.project import find_all, find_one
 from effetool.errors import BuildError, EffeToolError, UsageError
+from tests.parts import need
 from tests.served import serve
 
 LOGIC = """# /// script
@@ -118,11 +119,11 @@ def test_it_serves_on_every_python_as_an_author_expects(artifact: Artifact, mino
     # The header takes the first folder of PATH that has a fit Python.
     path = alone(PYTHONS[minor], tmp_path / "bin")
     command: list[str | Path] = ["/usr/bin/env", f"PATH={path}:/usr/bin:/bin", artifact.path]
-    with serve(command, tmp_path, tmp_path / "log") as server:
+    with serve(command, tmp_path, tmp_path / "log", {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}) as server:
         seen = server.request("GET", "/").body
     told = json.loads(seen)
     assert told["version"] == [3, minor]
-    assert told["file"] == f"{artifact.path}/logic.py"
+    assert [told["file"]] == [str(file) for file in tmp_path.glob("effe/*/own/logic.py")]  # beside its data
     assert "# the line of the fault" in told["trace"] and told["source"].startswith("def broken")
     assert (told["data"], told["more"], told["argv0"], told["pex"]) == (
         "datum",
@@ -209,6 +210,74 @@ def test_it_tells_of_its_making_without_running_the_author(artifact: Artifact, f
 def test_nothing_is_written_and_no_home_is_needed(artifact: Artifact, tmp_path: Path) -> None:
     done = run([artifact.path, "-info"], TMPDIR=str(tmp_path))
     assert done.returncode == 0 and not any(tmp_path.iterdir())
+
+
+def test_the_python_that_is_named_runs_it_and_which_ran_is_told(artifact: Artifact, tmp_path: Path) -> None:
+    """`EFFE_PYTHON` is a path or a name on PATH; `-info -v` tells the Python, whether its code was there, and why."""
+
+    def python(**variables: str) -> dict[str, object]:
+        done = run([artifact.path, "-info", "-v"], **variables)
+        assert done.stderr == ""
+        told = json.loads(done.stdout)["python"]
+        assert isinstance(told, dict)
+        return told
+
+    alone(PYTHONS[sys.version_info[1]], tmp_path / "only")
+    told = python()
+    assert told["compiled"] is True and told["why"] == "the first found that this file has compiled code for"
+    for minor, path in PYTHONS.items():
+        told = python(EFFE_PYTHON=str(path))
+        assert str(told["version"]).startswith(f"3.{minor}.") and told["why"] == "EFFE_PYTHON names it"
+        assert told["compiled"] is True and Path(str(told["executable"])).samefile(path)
+    (tmp_path / "mine").symlink_to(PYTHONS[sys.version_info[1]])
+    told = python(EFFE_PYTHON="mine", PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert told["executable"] == f"{tmp_path}/mine" and told["gil"] is True
+    told = python(PATH=str(tmp_path / "only"))  # the last folder of PATH counts, and so do the usual ones
+    assert Path(str(told["executable"])).parent == tmp_path / "only" and told["compiled"] is True
+    told = python(PEX_SCRIPT="")  # any PEX_ variable that chooses is pex's
+    assert told["compiled"] is False and "PEX_" in str(told["why"])
+
+
+def test_a_python_that_is_named_and_does_not_do_is_refused(artifact: Artifact, tmp_path: Path) -> None:
+    """None is taken in its place."""
+    done = run([artifact.path, "-info"], EFFE_PYTHON=str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"EFFE_PYTHON={tmp_path}/none is not a Python that starts\n")
+    effe = tmp_path / "new"
+    effe.mkdir()
+    newest = max(PYTHONS)
+    (effe / "logic.py").write_text(
+        f'# /// script\n# requires-python = "==3.{newest}.*"\n# dependencies = []\n# ///\n'
+        'INFO = {"name": "new", "version": "1"}\ndef run(context, error, response, request): ...\n'
+    )
+    made = build(find_one(effe), Options(dirout=tmp_path))
+    older = PYTHONS[min(PYTHONS)]
+    done = run([made.path, "-info"], EFFE_PYTHON=str(older))
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"EFFE_PYTHON={older} is cpython 3.{min(PYTHONS)}." in done.stderr
+    assert "which this effe does not run on" in done.stderr
+
+
+def test_another_implementation_of_python_is_refused(artifact: Artifact, tmp_path: Path) -> None:
+    """PyPy, named or the only one there is; not by a traceback of what it lacks."""
+    need("pypy3")
+    done = run([artifact.path, "-info"], EFFE_PYTHON="pypy3")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "EFFE_PYTHON=pypy3 is pypy 3." in done.stderr and "which this effe does not run on" in done.stderr
+    checkout = run(["pypy3", "-m", "effetool.runtime", "logic.py"], PYTHONPATH=str(Path(__file__).parents[2]))
+    assert checkout.returncode == 1 and "an effe runs on CPython, and " in checkout.stderr
+    tool = run(["pypy3", "-m", "effetool", "--help"], PYTHONPATH=str(Path(__file__).parents[2]))
+    assert tool.returncode == 1 and tool.stderr.startswith("error: effe-tool runs on CPython, and ")
+
+
+@pytest.mark.parametrize("minor", [minor for minor in sorted(PYTHONS) if minor > 12], ids="3.{}".format)
+def test_what_the_environment_says_of_the_global_lock_reaches_python(artifact: Artifact, minor: int) -> None:
+    """`-I` ignores PYTHON_GIL. A Python with the lock refuses to do without, as it does when it is started by hand."""
+    python = PYTHONS[minor]
+    by_hand = run([python, "-c", ""], PYTHON_GIL="0")
+    done = run([artifact.path, "-info"], EFFE_PYTHON=str(python), PYTHON_GIL="0")
+    assert (done.returncode, done.stderr) == (by_hand.returncode, by_hand.stderr)
+    assert run([artifact.path, "-info"], EFFE_PYTHON=str(python), PYTHON_GIL="1").returncode == 0
 
 
 def test_python_finds_its_site_hooks_only_when_asked(artifact: Artifact, tmp_path: Path) -> None:

@@ -220,6 +220,11 @@ def boot(section: bytes) -> None:
         facts |= __import__("json").loads(zipimport.zipimporter(path).get_data(path + "/__effe__/boot.json"))
     fits = any(tuple(low) <= sys.version_info[:3] < tuple(high) for low, high in facts["versions"])
     if sys.implementation.name != "cpython" or not fits:
+        if os.environ.get("EFFE_PYTHON"):
+            this = f"{sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}"
+            raise SystemExit(
+                f"{called}: EFFE_PYTHON={os.environ['EFFE_PYTHON']} is {this}, which this effe does not run on"
+            )
         _pex(called)
     os.environ["PEX"] = path
     try:

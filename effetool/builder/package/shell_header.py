@@ -4,8 +4,11 @@ The header finds an interpreter by its exact name and hands it one section of th
 Python (see `loader`). Whatever is not the plain case goes to pex's boot, which is in the file untouched: a PEX_*
 variable that changes what runs, a pexrc, no interpreter of an exact name, an implementation other than CPython.
 
+EFFE_PYTHON, a path or a name on PATH, is taken instead of all that is found.
+
 `-I -S` keeps the environment and site-packages of the machine out, and saves 4 ms; EFFE_SITE=1 lets them in
-(instrumentation by sitecustomize, certificates by .pth). PYTHONUNBUFFERED, which `-I` ignores, is passed on. With the
+(instrumentation by sitecustomize, certificates by .pth). PYTHONUNBUFFERED and PYTHON_GIL, which `-I` ignores, are
+passed on. With the
 global lock one arena of glibc's malloc is enough; of several, each keeps room that the others lack (mallopt(3)).
 """
 
@@ -39,7 +42,7 @@ SHELL = """#!/bin/sh
 IFS=: i=-IS
 straight() {{
   set -f
-  for d in $PATH:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin; do
+  for d in $PATH /usr/local/bin /usr/bin /bin /opt/homebrew/bin; do
     case $d in */shims) ;; /*)
       for v in $1; do
         [ -x "$d/python3.$v" ] && [ -f "$d/python3.$v" ] && p=$d/python3.$v && return
@@ -52,8 +55,14 @@ straight() {{
   done; done
   return 1
 }}
+python() {{
+  [ "${{EFFE_PYTHON-}}" ] || {{ straight {first} || straight {second}; return; }}
+  p=$(command -v "$EFFE_PYTHON") && v=$("$p" -ISc 'import sys;print(sys.version_info[1])') && return
+  echo "$0: EFFE_PYTHON=$EFFE_PYTHON is not a Python that starts" >&2
+  exit 1
+}}
 if [ -z "{control}" ] && ! [ -f /etc/pexrc ] && ! [ -f "${{HOME-}}/.pexrc" ] && ! [ -f "${{0%/*}}/.pexrc" ] &&
-  {{ straight {first} || straight {second}; }}
+  python
 then
   o={source_offset} n={source_size} h={source_size} c={source_sum}
   case $v in
@@ -61,13 +70,14 @@ then
   esac
   [ -z "${{EFFE_SITE-}}" ] || i=
   export MALLOC_ARENA_MAX="${{MALLOC_ARENA_MAX-1}}"
-  exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} -c "import sys,marshal as m,zlib as z,_frozen_importlib_external as e;\
+  exec "$p" $i ${{PYTHONUNBUFFERED:+-u}} ${{PYTHON_GIL:+-Xgil=$PYTHON_GIL}} \
+    -c "import sys,marshal as m,zlib as z,_frozen_importlib_external as e;\
 x=lambda w:sys.exit(sys.argv[1]+': this file is '+w+': copy or build it again');\
 f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and x('incomplete');\
 f.seek($o);d=f.read($n);z.crc32(d[:$h])-$c and x('damaged');f.seek({source_offset});\
 exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
-{{ straight {first} || straight {second}; }} && exec "$p" "$0" "$@"
+python && exec "$p" "$0" "$@"
 unset IFS
 set +f
 for p in python3 python; do

@@ -67,6 +67,8 @@ def spawn(
     old: Worker | None,
 ) -> Worker:
     """Start the worker of this number, with all the sockets. Raises OSError: no memory, or no file at the path."""
+    if "gil" in sys._xoptions:  # a flag of this process, which says of its workers what the variable does
+        environ = {**environ, "PYTHON_GIL": str(sys._xoptions["gil"])}
     ours, theirs = socket.socketpair()
     handed = [theirs, *(listener for each in sockets for listener in each)]
     for each in handed:
