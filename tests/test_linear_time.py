@@ -31,6 +31,17 @@ def chunks(text):
         Incoming(CHUNKED, 1 << 20, LIMITS.head).feed(text.encode("latin-1"), 0)
 
 
+def drip(text):
+    """The same, but for its first line an octet at a time."""
+    incoming = Incoming(CHUNKED, 1 << 20, LIMITS.head)
+    rest = b""
+    first, _, others = text.encode("latin-1").partition(b"\r\n")
+    with contextlib.suppress(HTTPError):
+        for piece in (first + b"\r\n", *[others[place : place + 1] for place in range(len(others))]):
+            rest += piece
+            rest = rest[incoming.feed(rest, 0) :]
+
+
 def form(text):
     with contextlib.suppress(HTTPError):
         multipart.read_multipart(io.BytesIO(text.encode("latin-1")), "b")
@@ -85,6 +96,17 @@ CASES = [
                 lambda n: "1;a" + " " * n,
                 lambda n: "0\r\n" + "a:\r\n" * (n // 4),
                 lambda n: "0\r\na:" + " " * n + "\x01",
+            ],
+        ),
+        (
+            drip,
+            16 * 1024,
+            [
+                lambda n: "0\r\na:" + "x" * n,
+                lambda n: "0\r\n" + "x" * n,
+                lambda n: "0\r\n" + "a:\r\n" * (n // 4),
+                lambda n: "1\r\n" + "a\r\n1\r\n" * (n // 6),
+                lambda n: "1;" + "a" * 1000 + "\r\n" + "a\r\n1;" + "a" * min(n, 1000),
             ],
         ),
         (
@@ -167,6 +189,7 @@ EXPRESSIONS = {
     "parser._FIELD_BEGUN": [("a", "a", " "), ("a:", " ", "\x01")],
     "parser._FIELD_LINE": [("a", "a", " "), ("a:", " ", "\x01")],
     "parser._FOLD": [("", "\r\n", "")],
+    "parser._GOES_ON": [("", "a:\r\n", "\x01"), ("a:", " ", "\x01"), ("", "a:a\r\n", "b\n"), ("", "a", "\n")],
     "parser._HEAD": [(START, "a:\r\n", "\x01"), (START + "a:", " ", "\x01"), ("G /", "a", "\x01")],
     "parser._HOST": [("\nhost:", " ", "!"), ("\nhost:h", " ", "!")],
     "parser._IS_AUTHORITY": [("", "a", "!!"), ("[", ":", ""), ("a:", "1", "x")],

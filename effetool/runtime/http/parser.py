@@ -43,6 +43,7 @@ _USUAL = re.compile(
 ).match
 _HEAD = re.compile(_LINE + r"(\r\n(?:" + _FIELD + r")*)\r\n").match
 _BEGUN = re.compile(_LINE + r"\r\n(?:" + _FIELD + r")*").match
+_GOES_ON = re.compile((r"(?:" + _FIELD + r")*(?:" + _NAME[:-1] + r"[^\n]*|\r)?\Z").encode("latin-1")).match
 _REQUEST_LINE = re.compile(_LINE + r"\r\n").match
 _LINE_BEGUN = re.compile(_NAME + r"|\r\Z").match
 _OTHER_VERSION = re.compile(_NAME + r" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n").match
@@ -219,6 +220,18 @@ def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | Non
     raise HTTPError(400, "malformed header field")
 
 
+def goes_on(before: bytes, data: bytes) -> bool:
+    """Whether `before`, for which parse_head returned None, is with `data` an unfinished head still, and a valid one.
+
+    Looks only at the line that `before` ends with and at `data`, so that a head that drips in is not read from its
+    start for each of its lines.
+    """
+    if b"\n" not in data:
+        return True
+    line = before.rfind(b"\n") + 1
+    return line > 0 and _GOES_ON(before[line:] + data) is not None
+
+
 def _check_target(method: str, target: str) -> None:
     """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here.
 
@@ -352,7 +365,7 @@ class Chunks:
                 self._stage = 1 if size else 3
             if self._stage == 3:
                 while not data.startswith(b"\r\n", start):
-                    match = _FIELD_LINE(data, start)
+                    match = _FIELD_LINE(data, start) if data.find(b"\n", start) >= 0 else None
                     if match is None:
                         return self._unfinished(data, start, _FIELD_BEGUN, self._max_trailer)
                     self._trailer += match.end() - start
@@ -363,9 +376,16 @@ class Chunks:
                 return start + 2
 
     def _unfinished(self, data: bytes, start: int, begun: re.Pattern[bytes], limit: int) -> int:
-        """Wait for the rest of a line only if what is there can still become one."""
-        if len(data) - start > limit:
+        """Wait for the rest of a line only if what is there can still become one.
+
+        A line of a trailer that is longer than any chunk's and drips in is checked at its end: each of its octets
+        would cost a look at all of it.
+        """
+        size = len(data) - start
+        if size > limit:
             raise HTTPError(431 if self._stage == 3 else 400, "the line is too long")
+        if size > MAX_CHUNK_LINE and data.find(b"\n", start) < 0:
+            return start
         if begun.fullmatch(data, start) is None:
             raise HTTPError(400, "malformed trailer" if self._stage == 3 else "malformed chunk size")
         return start

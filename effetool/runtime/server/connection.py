@@ -9,7 +9,7 @@ from time import monotonic
 from ..contract.request import Request
 from ..errors import HTTPError
 from ..http.body import COLLECTED, Incoming
-from ..http.parser import parse_head
+from ..http.parser import goes_on, parse_head
 from .exchange import Exchange
 from .poller import READ, WRITE
 from .states import BODY, DRAIN, DRAINED, FLUSH, IDLE, IN_TIME, LINGER, LINGER_SECONDS, PROGRESS, QUEUED, RUN
@@ -74,8 +74,8 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             self._ended(runner)
             return
         if self.buffer:
-            if b"\n" not in data and len(self.buffer) < self.server.limits.head:
-                self.buffer += data  # a head that drips in: it cannot be complete yet
+            if len(self.buffer) < self.server.limits.head and goes_on(self.buffer, data):
+                self.buffer += data  # a head that drips in: it is not complete yet
                 with self.server.lock:
                     self.weigh(IDLE)
                 return

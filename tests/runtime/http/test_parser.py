@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from effetool.runtime.errors import HTTPError
 from effetool.runtime.http import parser
-from effetool.runtime.http.parser import CHUNKED, MAX_CHUNK_LINE, Chunks, Head, Limits, parse_head, split_absolute
+from effetool.runtime.http.parser import (
+    CHUNKED,
+    MAX_CHUNK_LINE,
+    Chunks,
+    Head,
+    Limits,
+    goes_on,
+    parse_head,
+    split_absolute,
+)
 
 LIMITS = Limits(4096, 1024, 20)
 
@@ -41,6 +50,28 @@ def test_every_prefix_of_a_head_waits():
     for cut in range(len(data)):
         assert head(data[:cut]) is None
     assert head(data).end == len(data)
+
+
+@given(st.lists(st.sampled_from([b"a:b", b"\r\n", b"\n", b"\r", b"a", b":", b" ", b"\x00", b"x: y\r\n"]), max_size=12))
+def test_a_head_goes_on_where_the_whole_of_it_would_wait(pieces):
+    """Behind a request-line, in any cut; an unfinished line is looked at less closely, for it may take long to come."""
+    data = b"".join(pieces)
+    for cut in range(len(data) + 1):
+        before = b"GET / HTTP/1.1\r\n" + data[:cut]
+        try:
+            if head(before) is not None:
+                return
+        except HTTPError:
+            return
+        try:
+            waits = head(before + data[cut:]) is None
+        except HTTPError:
+            waits = False
+        on = goes_on(before, data[cut:])
+        if b"\n" in data[cut:]:
+            assert on == waits
+        else:
+            assert on
 
 
 def test_one_empty_line_before_a_request_is_ignored_and_two_are_refused():

@@ -9,6 +9,7 @@ import pytest
 
 from effetool.runtime.contract.logic import fill_in
 from effetool.runtime.flags import Settings
+from effetool.runtime.server import connection as connection_module
 from effetool.runtime.server.connection import Connection
 from effetool.runtime.server.poller import READ
 from effetool.runtime.server.server import Server
@@ -67,3 +68,34 @@ def test_a_connection_that_got_a_new_deadline_meanwhile_is_not_ended(pair):
     connection.deadline = server.now + 75
     connection.expire(server.leader)
     assert connection.state != CLOSED
+
+
+def test_a_head_that_comes_in_lines_is_read_once(pair, monkeypatch):
+    """When its request-line is there, and at its end: not from its start for each line."""
+    server, ours, theirs = pair
+    reads = []
+
+    def parse_head(text, *rest):
+        reads.append(len(text))
+        return real(text, *rest)
+
+    real = connection_module.parse_head
+    monkeypatch.setattr(connection_module, "parse_head", parse_head)
+    connection = Connection(theirs, ("192.0.2.1", 1), server)
+    lines = [b"GE", b"T / HTTP/1.1\r\n", b"Host: h", b"\r", b"\n", *[b"a: b\r\n"] * 50, b"c: d\r\n\r", b"\n"]
+    for line in lines:
+        ours.sendall(line)
+        connection.handle(server.leader)
+    assert reads == [2, 16, sum(map(len, lines))]
+    assert ours.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("line", [b"a: b\n", b"a b\r\n", b"a : b\r\n", b" a\r\n", b"a: b\x00\r\n", b"a: b\rc: d\r\n"])
+def test_a_head_that_comes_in_lines_is_refused_at_its_first_wrong_line(pair, line):
+    """RFC 9112 2.2, 5.1, 5.2: not only when its end comes."""
+    server, ours, theirs = pair
+    connection = Connection(theirs, ("192.0.2.1", 1), server)
+    for piece in (b"GET / HTTP/1.1\r\n", b"Host: h\r\n", line):
+        ours.sendall(piece)
+        connection.handle(server.leader)
+    assert ours.recv(100).startswith(b"HTTP/1.1 400 ")
