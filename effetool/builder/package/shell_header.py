@@ -55,14 +55,14 @@ straight() {{
   done; done
   return 1
 }}
-python() {{
+chosen() {{
   [ "${{EFFE_PYTHON-}}" ] || {{ straight {first} || straight {second}; return; }}
   p=$(command -v "$EFFE_PYTHON") && v=$("$p" -ISc 'import sys;print(sys.version_info[1])') && return
   echo "$0: EFFE_PYTHON=$EFFE_PYTHON is not a Python that starts" >&2
   exit 1
 }}
 if [ -z "{control}" ] && ! [ -f /etc/pexrc ] && ! [ -f "${{HOME-}}/.pexrc" ] && ! [ -f "${{0%/*}}/.pexrc" ] &&
-  python
+  chosen
 then
   o={source_offset} n={source_size} h={source_size} c={source_sum}
   case $v in
@@ -77,7 +77,7 @@ f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and x('incomplete');\
 f.seek($o);d=f.read($n);z.crc32(d[:$h])-$c and x('damaged');f.seek({source_offset});\
 exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
-python && exec "$p" "$0" "$@"
+chosen && exec "$p" "$0" "$@"
 unset IFS
 set +f
 for p in python3 python; do
