@@ -2,8 +2,9 @@
 
 Python runs a signal's handler between two bytecodes of the main thread, which may be inside an author's C
 call for as long as that takes. So the handlers do nothing: the C layer writes the number of each signal
-into a pipe (`signal.set_wakeup_fd`), and the main thread, which runs no author's code, waits there. While the author's
-module is imported and its init() runs, which is in the main thread (where libraries expect to be), a signal raises.
+into a pipe (`signal.set_wakeup_fd`), and a thread waits there. While the author's module is imported and its init()
+runs, which is in the main thread (where libraries expect to be), a signal raises. An author may set handlers of his
+own. They run in the main thread and may raise at any bytecode, so that thread does nothing else once the effe serves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 # Not a signal: what `Signals.wake` sends.
 WOKEN = 0
-# What a serving process hears. Whoever starts one blocks them (child.py), and making `Signals` lets them through: one
-# that comes before the handlers stand would end the process.
+# What a serving process hears. Whoever starts one blocks them (worker_handle.py), and `Signals` unblocks them: a signal
+# that comes before its handler is set would end the process.
 HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -32,6 +34,8 @@ class Signals:
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._numbers = numbers
+        self._gate = threading.Lock()  # the main thread passes it after each signal, to run what handler there is
+        self._gate.acquire()
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
@@ -51,9 +55,50 @@ class Signals:
     def read(self) -> list[int]:
         """Return what came, without waiting."""
         try:
-            return list(os.read(self.reader, 1024))
+            heard = list(os.read(self.reader, 1024))
         except BlockingIOError:
             return []
+        self._pass()
+        return heard
+
+    def apart(self, work: Callable[[], int]) -> int:
+        """Do `work` in a thread of its own and return its code, while the main thread runs the author's handlers.
+
+        What a handler raises goes to `threading.excepthook` and ends nothing. Raises RuntimeError: there is no thread
+        left; and what `work` raises.
+        """
+        codes: list[int] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                codes.append(work())
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                self._pass()
+
+        threading.Thread(target=run, name="effe-signals", daemon=True).start()
+        while not codes and not errors:
+            try:
+                while not codes and not errors:
+                    try:
+                        self._gate.acquire()
+                    except BaseException as error:
+                        told = (type(error), error, error.__traceback__, threading.current_thread())
+                        threading.excepthook(threading.ExceptHookArgs(told))
+            except BaseException:  # noqa: S110 - another one, while the first was written
+                pass
+        if errors:
+            raise errors[0]
+        return codes[0]
+
+    def _pass(self) -> None:
+        """Let the main thread pass the gate once."""
+        try:
+            self._gate.release()
+        except RuntimeError:  # it has not passed since the last time
+            pass
 
     def during(self, work: Callable[[], int], *stops: signal.Signals) -> int:
         """Do work of the author's in the main thread, before there is anything to drain; return its code.

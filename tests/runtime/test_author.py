@@ -506,6 +506,41 @@ def run(context, error, response, request):
     assert running.record("stopping")["reason"] == "SIGTERM"
 
 
+@pytest.mark.parametrize("flags", [(), ("-workers", "1")])
+def test_sigterm_drains_amid_a_storm_of_handlers_that_raise(serve, flags):
+    """A handler raises at whatever bytecode the main thread is: none may end the process, none may lose the SIGTERM."""
+    source = """
+import os, signal, sys, threading, time
+INFO = {"name": "storm", "version": "1.0"}
+def init(): signal.signal(signal.SIGUSR1, fail)
+def fail(number, frame): raise ValueError("handler")
+def storm():
+    while True:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.0002)
+threading.excepthook = lambda told: None
+def start():
+    threading.Thread(target=storm, daemon=True).start()
+def run(context, error, response, request):
+    if request.path == "/slow":
+        response.write(" ")
+        response.flush()
+        print('{"message": "runs"}', file=sys.stderr, flush=True)
+        time.sleep(0.5)
+    response.write("done")
+"""
+    running = serve(source, *flags)
+    for _ in range(200):
+        assert running.get("/")[0] == 200
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(running.get("/slow")))
+    asking.start()
+    running.record("runs")
+    assert running.stop() == 0
+    asking.join()
+    assert answers == [(200, " done")]
+
+
 def test_a_locale_that_lacks_a_character_of_info_is_no_traceback(serve):
     source = """INFO = {"name": "euro", "version": "1.0", "doc": "10 \u20ac"}
 def run(context, error, response, request): pass

@@ -1,8 +1,8 @@
 """Run one process that serves: load the author's module, open the port, answer, drain, stop.
 
-The main thread runs no author's code after init: it waits for signals (signals.py) while the server's
-threads serve. So SIGTERM is heard whatever a run is doing, also as PID 1, where the kernel drops a signal
-nobody handles.
+After init a thread waits for signals (signals.py) while the server's threads serve; the main thread runs nothing but
+the author's signal handlers. So SIGTERM is heard whatever a run or a handler is doing, also as PID 1, where the kernel
+drops a signal nobody handles.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ class Process:
             return leave(0)
         if code:
             return code
+        try:
+            return leave(signals.apart(lambda: self._serve(signals, environ)))
+        except (RuntimeError, MemoryError) as error:
+            return leave(failed(self.log, "cannot serve", error))
+
+    def _serve(self, signals: Signals, environ: dict[str, str]) -> int:
+        """Open the ports, answer, drain; return the exit code. Raises RuntimeError: there is no thread left."""
         admin = None
         try:
             listeners.listen(self.sockets)
@@ -136,14 +143,11 @@ class Process:
                 )  # fmt: skip
         except listeners.ListenError as error:
             return failed(self.log, str(error))
-        try:
-            thread = self.begin(signals)
-            if admin:
-                admin.start()
-        except (RuntimeError, MemoryError) as error:
-            return leave(failed(self.log, "cannot serve", error))
+        thread = self.begin(signals)
+        if admin:
+            admin.start()
         if self.server.watchdog.failure:
-            return leave(self.ended())
+            return self.ended()
         announce(self.log, self.known, self.sockets, self.settings, self.startup, admin.address if admin else None)
         sd_notify.notify(environ, "READY=1")
         prepare()
@@ -164,7 +168,7 @@ class Process:
         )
         if admin:
             admin.close()
-        return leave(self.ended())
+        return self.ended()
 
     def ended(self) -> int:
         """Say how the server ended; return the exit code: 1 where it could not go on."""
@@ -293,12 +297,7 @@ def attend(
     """
     asked = False
     while thread.is_alive():
-        try:
-            heard = signals.wait(every)
-        except BaseException as error:  # of an author's signal handler, which runs here
-            told = (type(error), error, error.__traceback__, threading.current_thread())
-            threading.excepthook(threading.ExceptHookArgs(told))
-            continue
+        heard = signals.wait(every)
         if not heard and idle and not asked and idle():
             asked = True
             if stopping:

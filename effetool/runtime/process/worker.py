@@ -54,19 +54,23 @@ def work(settings: Settings, known: Info, log: Log) -> int:
         return leave(0)
     if code:
         return code
-    _say(parent, b"serving\n")  # before the first request, which may be the end of it
     try:
-        thread = process.begin(signals)
+        return leave(signals.apart(lambda: _serve(process, signals, parent, begun)))
     except (RuntimeError, MemoryError) as error:
         return leave(failed(log, "cannot serve", error))
+
+
+def _serve(process: Process, signals: Signals, parent: socket.socket, begun: threading.Event) -> int:
+    """Answer until the parent ends it, drain; return the exit code. Raises RuntimeError: there is no thread left."""
+    _say(parent, b"serving\n")  # before the first request, which may be the end of it
+    thread = process.begin(signals)
     begun.set()
     _say(parent, b"ready\n")
     prepare()
-    # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a
-    # worker.
+    # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a worker.
     attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
     _say(parent, _status(process, "stopped"))  # the last counts, for the parent's sums
-    return leave(process.ended() if process.server.watchdog.failure else 0)
+    return process.ended() if process.server.watchdog.failure else 0
 
 
 def _adopt(descriptor: int) -> socket.socket:
