@@ -35,6 +35,8 @@ BROKEN = {
     ],
     "circles": [
         ("effetool/runtime/http/parser.py", "from . import body"),
+        ("effetool/runtime/server/core.py", "if TYPE_CHECKING:\n    from .connection import Connection"),
+        ("effetool/runtime/server/states.py", "def late():\n    from . import leader"),
         ("effetool/builder/requirements/versions.py", "from . import requirement"),
         ("effetool/deploy/sizing.py", "def late():\n    from . import kubernetes"),
     ],

@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .core import Core
     from .leader import Runner
-    from .server import Server
 
 RECEIVE = 64 * 1024
 
@@ -29,9 +29,9 @@ RECEIVE = 64 * 1024
 class Connection(Exchange, BaseHTTPRequestHandler):
     """One connection, in the vocabulary of http.server; its own loop instead of a thread and a file."""
 
-    server: Server
+    server: Core
 
-    def __init__(self, sock: Any, address: Any, server: Server) -> None:
+    def __init__(self, sock: Any, address: Any, server: Core) -> None:
         # BaseRequestHandler's constructor would serve the connection to its end, in this thread.
         self.request = sock
         self.client_address = address
@@ -39,13 +39,10 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         self.fd: int = sock.fileno()
         self._recv = sock.recv
         self._send = sock.send
-        self.state = IDLE
+        self.begin(server.draining)
         self.watched = 0
-        self.closing = server.draining
-        self.gone = False
         self.buffer = b""
         self.out: memoryview | None = None
-        self.current: Request | None = None
         self.mark = 0
         self.deadline = server.now + server.header_timeout
         self._granted = 0.0
@@ -53,7 +50,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         server.sources[self.fd] = self
 
     def handle(self, runner: Runner) -> None:  # type: ignore[override]
-        """Serve what is ready. Called by the leader; afterwards `runner.leading` says whether it still is."""
+        """Serve what is ready. Afterwards `runner.leading` says whether it still is."""
         state = self.state
         if state:
             self._continue(state, runner)
@@ -110,7 +107,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             request.begun = request.abandoned = False
             start = request.end
             if request.close:
-                self.closing = True
+                self.close_after()
             length = request.length
             if length:
                 if 0 < length <= end - start and length <= self.server.max_body:
@@ -185,7 +182,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             if state == LINGER:
                 if not data:
                     self.close()
-                self.deadline = min(float(self.mark), monotonic() + LINGER_SECONDS)
+                self.deadline = min(self.ends, monotonic() + LINGER_SECONDS)
             elif not data:
                 self._ended(runner)
             elif state == BODY:
@@ -219,7 +216,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             start = len(data)
         else:
             self.buffer = b""
-            self.state = IDLE
+            self.to_idle()
         self.go_on(request, runner, data, start)
 
     def go_on(self, request: Request, runner: Runner, data: bytes = b"", start: int = 0) -> None:
@@ -258,7 +255,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
             return
         self.current = None
         self.buffer = b""
-        self.state = IDLE
+        self.to_idle()
         self.deadline = monotonic() + self.server.idle_timeout
         self.converse(data, start, runner)
 
@@ -284,7 +281,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         self.server.hold(-len(out.obj))  # type: ignore[arg-type]
         self.account(0)
         self.out = None
-        self.state = IDLE
+        self.to_idle()
         self._settle()
         if self.state == IDLE and self.buffer:
             data, self.buffer = self.buffer, b""
@@ -335,6 +332,13 @@ class Connection(Exchange, BaseHTTPRequestHandler):
     def fail(self, runner: Runner) -> None:
         """End after an error of the server's own (no memory, most likely)."""
         self.close()
+
+    def abandon(self) -> None:
+        """End at once; a run that is under way answers nobody any more."""
+        with self.server.lock:
+            if self.current is not None:
+                self.current.abandoned = True
+        self.abort()
 
     def expire(self, runner: Runner) -> None:
         """Act on a deadline that has passed. The leader's."""

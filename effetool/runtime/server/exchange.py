@@ -9,8 +9,9 @@ from ..contract.response import Response, respond
 from ..errors import Disconnected, HTTPError
 from ..http.head import CONTINUE, REASONS, TEXT
 from ..telemetry.counters import QUICK
+from .core import overloaded
 from .poller import READ
-from .states import IDLE, PROGRESS, QUEUED, RUN
+from .states import PROGRESS, RUN
 from .transport import BLOCKED, DONTWAIT, Transport
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ class Exchange(Transport):
                 result = server.run(lease.context, lease.error, response, request)
                 if result is None and response._streams is None and request.incoming is None:
                     if server.draining:
-                        self.closing = True
+                        self.close_after()
                     data = response._whole()
                 else:
                     data, response, keep = self._unusual(result, request, response, keep)
@@ -75,7 +76,7 @@ class Exchange(Transport):
             except BLOCKED:
                 sent = 0
             except OSError:
-                self.gone = True
+                self.lose()
                 sent = len(data)
                 response._size = 0
             if sent != len(data):
@@ -151,7 +152,7 @@ class Exchange(Transport):
                 self.lose()
                 return None, response, False
             response = respond(request)
-            self.closing = True
+            self.close_after()
             return self._plain(request, response, 400, "the request ended early"), response, keep
         return *self._broken("run() failed", error, request, response, begun), False
 
@@ -183,22 +184,13 @@ class Exchange(Transport):
     def _settle_body(self, request: Request) -> None:
         """Decide whether the head of the answer says that we close: at the end, and for a body that was not read."""
         if self.server.draining:
-            self.closing = True
+            self.close_after()
         incoming = request.incoming
         if incoming is None or incoming.complete:
             return
         left = incoming.left
         if request.expects or (left is not None and left > 256 * 1024):
-            self.closing = True
-
-    def close_after(self) -> None:
-        """End the connection after this response."""
-        self.closing = True
-
-    def lose(self) -> None:
-        """Take the connection for lost: its response cannot be completed."""
-        self.gone = True
-        self.closing = True
+            self.close_after()
 
     def _report(self, request: Request, response: Response, seconds: float, result: Any) -> None:
         log = self.server.log
@@ -234,8 +226,7 @@ class Exchange(Transport):
         if len(server.waiting) >= server.queue:
             self.refuse(overloaded(), runner)
         else:
-            self.current = request
-            self.state = QUEUED
+            self.to_queue(request)
         return False
 
     def overdue(self, runner: Runner) -> None:
@@ -247,7 +238,7 @@ class Exchange(Transport):
                 self.deadline = float("inf")
                 return
             request.abandoned = True
-            self.state = IDLE
+            self.to_idle()
             self.current = None
         server.log.error("run() exceeded -timeout: answered 504", request_id=request.id, target=request.target)
         self.refuse(HTTPError(504, "the function took too long"), runner)
@@ -277,19 +268,19 @@ class Exchange(Transport):
                 break
             except BLOCKED:
                 if self._waited >= timeout:
-                    self.closing = True
+                    self.close_after()
                     raise HTTPError(408, "the body has stalled") from None
                 self._waited += self._wait(READ, timeout - self._waited)
             except OSError as error:
                 raise self._lost(error.strerror) from None
         if not data:
-            self.closing = True
+            self.close_after()
             raise Disconnected("the client ended the request early")
         data = self.buffer + data
         try:
             self.buffer = data[incoming.feed(data, 0) :]
         except HTTPError:
-            self.closing = True
+            self.close_after()
             raise
         if incoming.received - self.mark >= PROGRESS or incoming.complete:
             with self.server.lock:
@@ -309,15 +300,10 @@ class Exchange(Transport):
             % (extra.encode("latin-1"), len(body), body)
         )
         runner.counts.observe(error.status, 0.0)
-        self.closing = True
+        self.close_after()
         try:
             self._send(data, DONTWAIT)
         except OSError:
             self.abort()
             return
         self.linger()
-
-
-def overloaded() -> HTTPError:
-    """Make the answer of a server that has too much to do."""
-    return HTTPError(503, "too busy: try again", {"Retry-After": "1"})

@@ -16,10 +16,10 @@ from ..signals import HEARD, noted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .server import Server
+    from .core import Core
 
 # The servers that serve in this process: one, but in tests.
-serving: list[Server] = []
+serving: list[Core] = []
 
 
 def _before() -> None:

@@ -18,7 +18,6 @@ import threading
 from time import monotonic
 
 from .cpu_priority import Effort
-from .states import RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..contract.request import Request
     from .context_pool import Lease
-    from .server import Server
+    from .core import Core, Leader
 
 # How long a run may keep the leader before another thread takes over, at least; twice that at most.
 TICK = 0.005
@@ -42,11 +41,11 @@ REMEMBERED = 256
 class Runner:
     """A thread that leads, or runs a request that has lost its leadership, or waits as a follower."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.server = server
         self.slot: list[Any] = []
         self.leading = False
-        self.mark = 0.0
+        self.mark = 0.0  # monotonic seconds: when the poll returned, or its run began
         self.counts = server.stats.counts()
         self.wake = threading.Lock()
         self.wake.acquire()
@@ -150,8 +149,7 @@ class Runner:
         self.mark = now = monotonic()
         with self.server.lock:
             self.server.away.add(self)
-            connection.state = RUN
-            connection.current = request
+            connection.to_run(request)
             connection.deadline = now + self.server.run_timeout
 
     def demoted(self, request: Request) -> bool:
@@ -189,21 +187,20 @@ class Runner:
         server = self.server
         with server.lock:
             if not self.leading:
-                connection.state = RUN
-                connection.current = request
+                connection.to_run(request)
                 return True
             follower = server.reserve()
             if follower is None:
                 return False
-            self._demote(connection, request)
+            self.demote(connection, request)
             follower.promote()
         return True
 
-    def _demote(self, connection: Any, request: Request) -> None:
+    def demote(self, connection: Any, request: Request) -> None:
+        """End this thread's lead in favour of its run. Under the server's lock."""
         self.leading = False
         self.server.away.add(self)
-        connection.state = RUN
-        connection.current = request
+        connection.to_run(request)
         connection.deadline = monotonic() + self.server.run_timeout
 
     def promote(self) -> None:
@@ -240,7 +237,7 @@ class Runner:
 class Monitor:
     """The thread that looks whether the leader is stuck in the author's code."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self._server = server
         self._wake = threading.Lock()
         self._wake.acquire()
@@ -310,7 +307,7 @@ class Monitor:
             else:
                 seen = token
 
-    def _replace(self, leader: Runner, slot: list[Any]) -> None:
+    def _replace(self, leader: Leader, slot: list[Any]) -> None:
         server = self._server
         with server.lock:
             follower = server.reserve()
@@ -323,7 +320,7 @@ class Monitor:
                 if isinstance(error, IndexError):
                     return
                 raise
-            leader._demote(request.connection, request)
+            leader.demote(request.connection, request)
             follower.promote()
             slow = server.slow
             key = target_key(request)

@@ -8,21 +8,24 @@ import socket
 
 from .connection import Connection
 from .poller import READ
+from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .core import Core
     from .leader import Runner
-    from .server import Server
 
 # Accepted in one go before the connections that are there get their turn again: a flood starves nobody.
 BATCH = 64
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Listener:
+class Listener(Source):
     """A listening socket. `pause` leaves the clients in the kernel's queue for a while."""
 
-    def __init__(self, sock: socket.socket, server: Server) -> None:
+    def __init__(self, sock: socket.socket, server: Core) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.deadline = float("inf")
@@ -106,16 +109,17 @@ class Listener:
         self.deadline = float("inf")
 
 
-class Waker:
+class Waker(Source):
     """A pipe that interrupts the poll; writing to it is all that a signal handler does."""
 
     deadline = float("inf")
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, notice: Callable[[Runner], None]) -> None:
+        """`notice` looks what is to be done: the leader calls it after each wake."""
         self.fd, self._end = os.pipe()
         os.set_blocking(self.fd, False)
         os.set_blocking(self._end, False)
-        self._server = server
+        self._notice = notice
 
     def wake(self) -> None:
         """Interrupt the poll."""
@@ -130,14 +134,11 @@ class Waker:
             os.read(self.fd, 4096)
         except (BlockingIOError, InterruptedError):
             pass
-        self._server.notice(runner)
+        self._notice(runner)
 
     def fail(self, runner: Runner) -> None:
         """Go on, and look again: without it nothing could interrupt the poll."""
         self.wake()
-
-    def expire(self, runner: Runner) -> None:
-        """Has no deadline."""
 
     def close(self) -> None:
         """Give the pipe back."""

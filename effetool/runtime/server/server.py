@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from socketserver import BaseServer
 from time import monotonic
 
-from ..http.head import Clock
-from ..http.parser import Limits
-from ..telemetry.counters import Stats
 from . import fork
 from .connection import Connection
-from .context_pool import Pool
 from .core import Core, room
-from .exchange import overloaded
 from .leader import Monitor, Runner
 from .listener import Listener, Waker
 from .poller import READ, Selector, poller
-from .states import BODY, DRAIN, IDLE, LINGER_SECONDS, QUEUED, RUN
+from .states import IDLE
 from .watchdog import LOOK, Watchdog, spawn
 
 TYPE_CHECKING = False
@@ -36,8 +29,6 @@ if TYPE_CHECKING:
 TICK = 0.25
 # What the contexts have for their stop() beyond -grace, and once a second signal has said "now".
 STOPPING, NOW = 3.0, 1.0
-# While draining, an idle connection may still bring a request that was on its way; then it is closed.
-LAST_CALL = 0.25
 
 
 class Server(Core):
@@ -47,7 +38,8 @@ class Server(Core):
     author's `init` has run before; his contexts are stopped at the end of `serve`. `observer` hears of every run.
     """
 
-    # Written by the leader or under the lock; read by all. A plain attribute each: they are read for each request.
+    RunnerClass = Runner
+    watchdog: Watchdog
 
     def __init__(
         self,
@@ -58,54 +50,20 @@ class Server(Core):
         tls: Callable[[Any], Any] | None = None,
         observer: Observer | None = None,
     ) -> None:
-        # TCPServer's constructor would open a socket of its own.
-        BaseServer.__init__(self, sockets[0].getsockname() if sockets else ("", 0), Connection)
-        self.settings = settings
-        self.log = log
-        self.tls = tls
-        self.observer = observer
-        self.stats = Stats()
-        self.clock = Clock()
-        self.pool = Pool(logic, settings.concurrency, log)
-        self.idle = self.pool.idle
-        self.run = logic.run
-        self.access = settings.access_log or observer is not None
-        self.limits = Limits(settings.max_header, settings.max_target, settings.max_headers)
-        self.max_body = settings.max_body
-        self.most_sources = 1  # the waker; each listener adds itself
-        self.max_unread = settings.max_unread
-        self.max_unfinished = settings.max_unfinished
-        self.queue = settings.queue
-        self.run_timeout = settings.timeout
-        self.header_timeout = settings.header_timeout
-        self.body_timeout = settings.body_timeout
-        self.write_timeout = settings.write_timeout
-        self.idle_timeout = settings.idle_timeout
-        self.now = monotonic()
-        self.next_tick = 0.0
-        self.patience = 1.0
-        self.lock = threading.Lock()
-        self.sources: dict[int, Any] = {}
-        self.waiting: deque[Connection] = deque()  # each with its `current` request
-        self.slow: dict[str, int] = {}
-        self.computing: set[str] = set()  # of the slow ones, those that have stepped aside
-        self.draining = False
-        self.ended = False
-        self.forked = False
+        address = sockets[0].getsockname() if sockets else ("", 0)
+        super().__init__(address, Connection, settings, logic, log, tls, observer)
         self._sweeping = threading.Lock()
         self._asked = 0
         self._ends_at = float("inf")
         self._serving = False
         self.watchdog = Watchdog(self)
-        self._waker = Waker(self)
+        self._waker = Waker(self.notice)
         self.wake = self._waker.wake
         self.poller = poller(self.wake)
         self.explicit = isinstance(self.poller, Selector)
         self.poller.register(self._waker.fd, READ)
         self.sources[self._waker.fd] = self._waker
         self._listeners = [Listener(sock, self) for sock in sockets]
-        self.followers: list[Runner] = []
-        self.away: set[Runner] = set()  # threads in a run that has lost the lead; under the lock
         self.monitor = Monitor(self)
         self.leader = Runner(self)
         self.most_sources += room(settings.max_connections)
@@ -121,7 +79,7 @@ class Server(Core):
     @property
     def connections(self) -> int:
         """Open connections."""
-        return sum(1 for source in list(self.sources.values()) if isinstance(source, Connection))
+        return len(self.connected())
 
     def serve(self) -> None:
         """Serve until `shutdown`. The calling thread only waits, so that signals are handled at once."""
@@ -177,11 +135,7 @@ class Server(Core):
         for follower in followers:
             follower.wake.release()
         for source in list(self.sources.values()):
-            if isinstance(source, Connection):
-                with self.lock:
-                    if source.current is not None:
-                        source.current.abandoned = True
-                source.abort()
+            source.abandon()
         self._stop_contexts()
         self._serving = False
         fork.serving.remove(self)
@@ -270,51 +224,4 @@ class Server(Core):
         Never here: an answer may just have gone out that says nothing of a close, and its client may ask again.
         """
         for source in list(self.sources.values()):
-            if isinstance(source, Connection):
-                if source.state == IDLE and not source.buffer:
-                    source.deadline = min(source.deadline, self.now + LAST_CALL)
-                elif source.state == DRAIN:  # answered; the rest is of no use to anybody
-                    source.deadline = min(source.deadline, self.now + LINGER_SECONDS)
-
-    def reserve(self) -> Runner | None:
-        """Take a follower, or start one; None where there are no more threads. Under the lock."""
-        if self.followers:
-            return self.followers.pop()
-        try:
-            runner = Runner(self)
-            runner.start()
-        except (RuntimeError, MemoryError, OSError):
-            return None
-        return runner
-
-    def enqueue(self, connection: Connection) -> None:
-        """Let the connection's request wait for a context."""
-        connection.deadline = monotonic() + self.run_timeout
-        with self.lock:
-            connection.weigh(BODY)
-            self.waiting.append(connection)
-
-    def give_up(self, connection: Connection, runner: Runner) -> None:
-        """Refuse a request that has waited too long for a context."""
-        with self.lock:
-            if connection.state != QUEUED or connection not in self.waiting:
-                return
-            self.waiting.remove(connection)
-            connection.state = IDLE
-        connection.refuse(overloaded(), runner)
-
-    def pump(self, runner: Runner) -> None:
-        """Serve requests that wait, as long as there are contexts."""
-        while self.waiting:
-            with self.lock:
-                if not self.waiting or not (self.idle or self.pool.live < self.pool.limit):
-                    return
-                connection = self.waiting.popleft()
-                request = connection.current
-                assert request is not None
-                connection.state = IDLE if runner.leading else RUN
-                connection.current = None if runner.leading else request
-            try:
-                connection.go_on(request, runner)
-            except BaseException as error:
-                runner.recover(error, connection)
+            source.last_call(self.now)

@@ -1,11 +1,16 @@
-"""The states of a connection: who ends each of them and when, and who goes first when everything is full.
+"""The states of a connection, every transition between them, who ends each when, and who goes first without room.
 
 A connection is in one state and belongs to one thread at a time: the leader, except in RUN, when it belongs to the
 thread that runs the author's code. RUN begins and ends under the server's lock; everything else is the owner's alone,
 so nothing here leans on the GIL. Another thread reads `state` once and acts on what it has read.
+
+Only this file assigns `state`, `closing` and `gone`: tests/runtime/server/test_states.py looks. None of it is on the
+way of an ordinary request, which the leader answers in IDLE.
 """
 
 from __future__ import annotations
+
+from .source import Source
 
 IDLE = 0  # waits for a head, or for the rest of one
 BODY = 1  # collects a small body
@@ -18,7 +23,9 @@ CLOSED = 7
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .connection import Connection
+    from typing import Any
+
+    from ..contract.request import Request
 
 # A slow client makes progress when this much has moved within its time-out: a byte now and then does not count.
 PROGRESS = 1024
@@ -30,6 +37,8 @@ IN_TIME = 1.0
 # So long for each piece, and so long (whole seconds) for all of them, as nginx' lingering_time.
 LINGER_SECONDS = 2.0
 LINGER_MOST = 30
+# While draining, an idle connection may still bring a request that was on its way: so many seconds, then it is closed.
+LAST_CALL = 0.25
 
 # What is waited for; in which state; what ends it, counted from when; what counts as progress and starts that time
 # anew; the most that it can take in all; what the client then gets. docs/reference.py writes the table of
@@ -58,11 +67,96 @@ TIMES: tuple[tuple[str, str, str, str, str, str], ...] = (
 )  # fmt: skip
 
 
+class Lifecycle(Source):
+    """A client's connection as the server sees it: its state, what it holds, and how it is ended."""
+
+    state: int
+    closing: bool  # it ends after the answer that is under way
+    gone: bool  # the client is lost, or must be made to see that its answer is not complete
+    current: Request | None  # the request in BODY, RUN, QUEUED; in DRAIN the answered one whose body is read
+    buffer: bytes  # octets that came and are not part of a request yet
+    born: float  # monotonic seconds: when it was accepted
+    moved: float  # monotonic seconds: its last progress, an answer or 1 KiB
+    held = 0  # octets that `weigh` has counted
+    flows = False  # FLUSH: the reader has taken some of this answer
+    waits = False  # its run waits for the client now; under the server's lock
+    is_client = True
+
+    # The transitions.
+
+    def begin(self, closing: bool) -> None:
+        """Start in IDLE: just accepted."""
+        self.state = IDLE
+        self.closing = closing
+        self.gone = False
+        self.current = None
+
+    def to_idle(self) -> None:
+        """From BODY (the body is complete), RUN (answered 504), QUEUED (its turn, or too late), FLUSH, DRAIN (done)."""
+        self.state = IDLE
+
+    def to_run(self, request: Request) -> None:
+        """From IDLE, BODY or QUEUED: the thread that runs this request owns the connection. Under the lock."""
+        self.state = RUN
+        self.current = request
+
+    def to_queue(self, request: Request) -> None:
+        """From IDLE or RUN: no context is free."""
+        self.state = QUEUED
+        self.current = request
+
+    def to_wait(self, state: int) -> None:
+        """From any: the poll reports the client's next octets. IDLE, BODY, FLUSH, DRAIN or LINGER. Under the lock."""
+        self.state = state
+
+    def to_closed(self) -> None:
+        """From any, and from here to none."""
+        self.state = CLOSED
+
+    def close_after(self) -> None:
+        """End the connection after the answer that is under way."""
+        self.closing = True
+
+    def lose(self) -> None:
+        """End the connection with a reset: the client has gone, or its answer cannot be completed."""
+        self.gone = True
+        self.closing = True
+
+    # What the server does to it.
+
+    def last_call(self, now: float) -> None:
+        """Set a near deadline for who is idle, or answered already."""
+        if self.state == IDLE and not self.buffer:
+            self.deadline = min(self.deadline, now + LAST_CALL)
+        elif self.state == DRAIN:  # answered; the rest is of no use to anybody
+            self.deadline = min(self.deadline, now + LINGER_SECONDS)
+
+    def abort(self) -> None:
+        """End the connection with a reset: the client must not take what it has for a complete answer."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """End both directions, so that a run that waits for the client learns of it. Under the lock, while `waits`."""
+        raise NotImplementedError
+
+    def refuse(self, error: Any, runner: Any) -> None:
+        """Answer the HTTPError, and close."""
+        raise NotImplementedError
+
+    def weigh(self, state: int) -> None:
+        """Count what this connection holds of an unfinished request. Under the lock."""
+        raise NotImplementedError
+
+    def go_on(self, request: Request, runner: Any) -> None:
+        """Run the request, and serve what follows it."""
+        raise NotImplementedError
+
+
 # The last rank of all.
 ASKING = 3
 
 
-def rank(connection: Connection, now: float) -> tuple[int, float]:
+def rank(connection: Lifecycle, now: float) -> tuple[int, float]:
     """Order connections by who goes first when there is no room: the least progress, in whatever state.
 
     Progress is an answer, or 1 KiB moved; a new connection has made it when it was accepted. First those without any

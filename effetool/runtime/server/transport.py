@@ -9,15 +9,14 @@ from time import monotonic
 
 from ..errors import Disconnected
 from .poller import READ, WRITE
-from .states import BODY, CLOSED, FLUSH, LINGER, LINGER_MOST, LINGER_SECONDS, PROGRESS
+from .states import BODY, CLOSED, FLUSH, LINGER, LINGER_MOST, LINGER_SECONDS, PROGRESS, Lifecycle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..contract.request import Request
-    from .server import Server
+    from .core import Core
 
 DONTWAIT = socket.MSG_DONTWAIT
 BLOCKED = (BlockingIOError, InterruptedError)
@@ -26,31 +25,20 @@ _DAY = 86400.0
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Transport:
+class Transport(Lifecycle):
     """One client's socket."""
 
-    server: Server
-    fd: int
-    mark: int  # octets at the last progress (BODY, DRAIN, a body that is read), since it (FLUSH), a time (LINGER)
+    server: Core
+    mark: int  # octets at the last progress (BODY, DRAIN, a body that is read); octets since it (FLUSH)
+    ends = 0.0  # LINGER: monotonic seconds, its last moment whatever still comes
     request: Any  # the socket: http.server's name for it
     client_address: Any
-    state: int
     watched: int  # what the poll reports of it: READ, WRITE, or 0 while it is not there
-    closing: bool
-    gone: bool
-    buffer: bytes
     out: memoryview | None
-    current: Request | None
-    deadline: float
-    born: float  # when it was accepted
-    moved: float  # its last progress: an answer, or 1 KiB
-    flows = False  # FLUSH: the reader has taken some of this answer
-    held = 0  # what `weigh` has counted
     _recv: Any
     _send: Any
     # Of the thread of the run, while the client is slow: seconds it has waited for it, and octets that were taken,
     # since the last progress.
-    waits = False  # it waits for the client now; under the lock
     _waited = 0.0
     _stalled = 0.0
     _taken = 0
@@ -69,7 +57,7 @@ class Transport:
                     server.poller.register(self.fd, mask)
                 elif watched != mask:
                     server.poller.modify(self.fd, mask)
-                self.state = state  # last: from here on the leader may close it
+                self.to_wait(state)  # last: from here on the leader may close it
         except OSError:
             self.watched = 0
             self.close()
@@ -112,7 +100,7 @@ class Transport:
             self.out = None
         if self.watched and server.explicit:
             self.unwatch()
-        self.state = CLOSED
+        self.to_closed()
         try:
             self.request.close()
         except OSError:
@@ -150,7 +138,7 @@ class Transport:
             self.close()
             return
         self.deadline = monotonic() + LINGER_SECONDS
-        self.mark = int(self.deadline) + LINGER_MOST
+        self.ends = self.deadline + LINGER_MOST
         self.park(LINGER, READ)
 
     # The thread of the run only.
@@ -180,7 +168,7 @@ class Transport:
                 raise self._lost("it does not read")
 
     def _lost(self, why: str | None) -> Disconnected:
-        self.gone = True
+        self.lose()
         return Disconnected(f"the client has gone: {why}")
 
     def _wait(self, mask: int, seconds: float) -> float:

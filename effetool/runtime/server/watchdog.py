@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..telemetry.log import Log
-    from .server import Server
+    from .core import Core
 
 # Seconds between two looks, and how many looks in vain end the server.
 LOOK, LOOKS = 1.0, 5
@@ -32,7 +32,7 @@ ERRORS, ACCIDENTS = 8, 10.0
 class Watchdog:
     """Look after one server's threads. `failure` says why the server cannot go on, once that is so."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.failure: str | None = None
         self._server = server
         self._lost = 0

@@ -1,6 +1,7 @@
 """The times of a connection (effetool/runtime/server/states.py): a client that drips is ended all the same, in each
 state."""
 
+import ast
 import select
 import socket
 import ssl
@@ -388,3 +389,16 @@ def test_the_page_of_the_server_holds_the_table():
     page = Path(ROOT, "docs/explanation/server.md").read_text()
     for row in TIMES:
         assert f"| {' | '.join(row)} |" in page
+
+
+def test_only_states_py_changes_the_state_of_a_connection():
+    """Whoever looks for what can happen to a connection finds all of it in one file."""
+    runtime = ROOT / "effetool" / "runtime"
+    stores = {
+        (node.attr, path.name)
+        for path in (*(runtime / "server").glob("*.py"), *(runtime / "contract").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+    words = ("state", "closing", "gone")
+    assert {store for store in stores if store[0] in words} == {(word, "states.py") for word in words}
