@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and errors.md, from the commands' own help and the codes, and a table of server.md.
+"""Write what pages of docs/ take from the code: cli.md, errors.md, and parts of server.md and ARCHITECTURE.md.
 
 python docs/reference.py            write them
 python docs/reference.py --check    fail if they are out of date
@@ -6,10 +6,12 @@ python docs/reference.py --check    fail if they are out of date
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from effetool.cli import COMMANDS
@@ -19,6 +21,8 @@ from effetool.runtime.server.states import TIMES
 
 FOLDER = Path(__file__).with_name("reference")
 SERVER = Path(__file__).with_name("explanation") / "server.md"
+ARCHITECTURE = Path(__file__).with_name("ARCHITECTURE.md")
+ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- docs/reference.py writes from here -->\n", "<!-- docs/reference.py: to here -->\n"
 
 CLI = """# The command line
@@ -90,20 +94,76 @@ def errors() -> str:
 
 def server() -> str:
     """Return the page of the server with the table of its times."""
-    before, _, rest = SERVER.read_text(encoding="utf-8").partition(BEGIN)
     rows = [
         ("waits for", "state", "ended by", "progress, which starts that time anew", "at most", "then"),
         ("---",) * 6,
         *TIMES,
     ]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    return f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
+    return replaced(SERVER, table)
+
+
+def replaced(page: Path, *parts: str) -> str:
+    """Return the page with its marked parts replaced, in order."""
+    before, *rest = page.read_text(encoding="utf-8").split(BEGIN)
+    assert len(rest) == len(parts), f"{page}: {len(rest)} marked parts, and {len(parts)} to write"
+    return before + "".join(
+        f"{BEGIN}\n{part}\n{END}{old.partition(END)[2]}" for part, old in zip(parts, rest, strict=True)
+    )
+
+
+def layers() -> dict[str, list[list[str]]]:
+    """Return the layers of each package that has some, from the top, without modules that do not exist."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    found = {}
+    for contract in contracts:
+        if contract["type"] == "layers":
+            (package,) = contract["containers"]
+            folder = ROOT.joinpath(*package.split("."))
+            rows = [[name.strip("() ") for name in row.split("|")] for row in contract["layers"]]
+            there = [[n for n in row if (folder / n).is_dir() or (folder / f"{n}.py").is_file()] for row in rows]
+            found[package] = [row for row in there if row]
+    return found
+
+
+def tree() -> str:
+    """Return each package of effetool/ with the first sentence of its docstring, in the order of the layers."""
+    order = {
+        f"{package}.{name}": at for package, rows in layers().items() for at, row in enumerate(rows) for name in row
+    }
+
+    def lines(folder: Path, depth: int) -> list[str]:
+        told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        sentence = " ".join(told.partition("\n\n")[0].split()).partition(". ")[0].removesuffix(".")
+        found = [f"{'  ' * depth}{folder.name + '/':<{18 - 2 * depth}}{sentence}"]
+        package = ".".join(folder.relative_to(ROOT).parts)
+        rooms = [init.parent for init in folder.glob("*/__init__.py")]
+        for room in sorted(rooms, key=lambda room: (order.get(f"{package}.{room.name}", 0), room.name)):
+            found += lines(room, depth + 1)
+        return found
+
+    return "```text\n" + "\n".join(lines(ROOT / "effetool", 0)) + "\n```\n"
+
+
+def arrows() -> str:
+    """Return the layers as the page shows them: one line for each, from the top."""
+    found = []
+    for package, rows in layers().items():
+        shown = "\n".join(f"  {'  '.join(row)}" for row in rows)
+        found.append(f"```text\n{package}\n{shown}\n```\n")
+    return "\n".join(found)
+
+
+def architecture() -> str:
+    """Return the page of the architecture with its tree and its layers."""
+    return replaced(ARCHITECTURE, tree(), arrows())
 
 
 def main() -> int:
     """Write the pages; with `--check` say which is not what it would be, and return 1."""
     stale = 0
-    for path, text in ((FOLDER / "cli.md", cli()), (FOLDER / "errors.md", errors()), (SERVER, server())):
+    pages = ((FOLDER / "cli.md", cli()), (FOLDER / "errors.md", errors()), (SERVER, server()))
+    for path, text in (*pages, (ARCHITECTURE, architecture())):
         if sys.argv[1:] != ["--check"]:
             path.write_text(text, encoding="utf-8")
             print(path)

@@ -38,9 +38,11 @@ class Served:
     port: int
     process: subprocess.Popen[bytes]
 
-    def request(self, method: str, target: str, body: bytes | None = None) -> Answer:
+    def request(
+        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
-            connection.request(method, target, body)
+            connection.request(method, target, body, headers or {})
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
 

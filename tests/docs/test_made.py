@@ -23,10 +23,11 @@ def made_by(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["cli", "errors"])
+@pytest.mark.parametrize("page", ["reference/cli", "reference/errors", "explanation/server", "ARCHITECTURE"])
 def test_reference(page: str) -> None:
-    """The commands' help and the error codes; when this fails, run `python docs/reference.py`."""
-    assert (DOCS / "reference" / f"{page}.md").read_text() == getattr(made_by("reference"), page)()
+    """What pages take from the code; when this fails, run `python docs/reference.py`."""
+    write = {"ARCHITECTURE": "architecture"}.get(page, page.rpartition("/")[2])
+    assert (DOCS / f"{page}.md").read_text() == getattr(made_by("reference"), write)()
 
 
 def lines(picture: str) -> list[str]:
