@@ -2,6 +2,7 @@
 
 from .build import build
 from .build_many import Result, build_many
-from .options import Options, Progress, Step
+from .options import Options
+from .progress import Progress, Step
 
 __all__ = ["Options", "Progress", "Result", "Step", "build", "build_many"]

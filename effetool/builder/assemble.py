@@ -17,9 +17,9 @@ from ..effe.artifact import Artifact, open_regular
 from ..errors import BuildError, Place
 from .options import Options
 from .package import writer
-from .package.contents import runtime_files
+from .package.contents import Prepared, runtime_files
 from .package.pex_base import make_base, pex_version
-from .prepare import Clock, Prepared
+from .progress import Clock
 from .store.cache import Cache
 from .store.files import create, digest_of
 from .verify import smoke

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from ..effe.artifact import Artifact
 from ..effe.project import Project
-from .options import Options, Progress, quiet
-from .prepare import Clock, Prepared, find_fresh, prepare
+from .options import Options
+from .package.contents import Prepared
+from .prepare import find_fresh, prepare
+from .progress import Clock, Progress, quiet
 from .store.cache import Cache
 from .store.files import cache_folder
 
-__all__ = ["Prepared", "build", "finish", "prepare"]
+__all__ = ["build", "finish", "prepare"]
 
 
 def build(

@@ -12,8 +12,10 @@ from pathlib import Path
 from ..effe.artifact import Artifact
 from ..effe.project import Project
 from ..errors import BuildError, EffeToolError, Place
-from .build import Prepared, finish, prepare
-from .options import Options, Progress, Step, quiet
+from .build import finish, prepare
+from .options import Options
+from .package.contents import Prepared
+from .progress import Progress, Step, quiet
 from .store.cache import Cache
 from .store.files import cache_folder
 

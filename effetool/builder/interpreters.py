@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["NEWEST", "OLDEST", "find_pythons"]
+__all__ = ["NEWEST", "OLDEST", "find_pythons", "pythons_here", "this_minor"]
 
 # The minors of Python 3 that all this is made for and tried on. A new Python is this number.
 OLDEST, NEWEST = 9, 15
@@ -50,3 +51,13 @@ def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
         except OSError:
             continue
     yield from map(Path, ("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"))
+
+
+@lru_cache(maxsize=1)
+def pythons_here() -> Mapping[int, Path]:
+    """Return the interpreters of this machine, looked for once."""
+    return find_pythons()
+
+
+def this_minor() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"

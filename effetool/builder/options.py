@@ -1,12 +1,12 @@
-"""What a build is asked for, and what it says while it works."""
+"""What a build is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Options", "Progress", "Step", "quiet"]
+__all__ = ["Options"]
 
 
 @dataclass(frozen=True)
@@ -54,27 +54,3 @@ class Options:
     max_size: int | None = None
     record: Mapping[str, object] | None = None
     answer: Path | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that a build did.
-
-    Attributes:
-        stage: check, resolve, base, bundle, verify, built, scie or fresh.
-        subject: what it was done to.
-        detail: what came of it.
-        seconds: how long it took.
-    """
-
-    stage: str
-    subject: str
-    detail: str
-    seconds: float
-
-
-Progress = Callable[[Step], None]
-
-
-def quiet(step: Step) -> None:
-    """Report nothing."""

@@ -8,9 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +18,14 @@ from ..effe.conventions import conventions
 from ..effe.info import Info, parse_info
 from ..effe.project import Project
 from ..errors import BuildError, DependencyError, EffeToolError, Place
-from .interpreters import find_pythons
-from .options import Options, Progress, Step
+from .interpreters import pythons_here, this_minor
+from .options import Options
 from .package import git, shell_header
-from .package.contents import Contents, tool_digest
+from .package.contents import Contents, Prepared, tool_digest
 from .package.files import File, plan
 from .package.pex_base import pex_version
 from .package.zip_writer import DATE_1980
+from .progress import Clock, Progress, Step
 from .requirements.imports import Undeclared, check_imports, follow
 from .store.cache import Cache
 from .store.files import digest_of, lacking
@@ -35,38 +34,11 @@ from .verify.python_support import check_promise
 if TYPE_CHECKING:
     from .resolve.resolution import Resolution
 
-__all__ = ["Clock", "Prepared", "find_fresh", "prepare", "pythons_here", "this_minor"]
+__all__ = ["find_fresh", "prepare"]
 
 DEFAULT_PYTHON = ">=3.9"
 # One at a time: of effes with the same dependencies the first asks, the others find the answer kept.
 RESOLVING = threading.Lock()
-
-
-class Clock:
-    """Report each step with the time since the one before."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._then = time.perf_counter()
-
-    def step(self, stage: str, subject: str, detail: str) -> None:
-        now = time.perf_counter()
-        self._progress(Step(stage, subject, detail, now - self._then))
-        self._then = now
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An effe of which everything is known that decides its artefact."""
-
-    project: Project
-    info: Info
-    contents: Contents
-    resolution: Resolution | None
-    inputs: str
-    target: Path
-    certain: frozenset[Path] = frozenset()  # the author's modules that certainly run
-    warnings: tuple[EffeToolError, ...] = ()
 
 
 def prepare(project: Project, options: Options, progress: Progress, folder: Path | None = None) -> Prepared:
@@ -288,13 +260,3 @@ def _date(epoch: str) -> tuple[int, int]:
         return DATE_1980
     year = min(year, 2107)
     return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
-
-
-@lru_cache(maxsize=1)
-def pythons_here() -> Mapping[int, Path]:
-    """Return the interpreters of this machine, looked for once."""
-    return find_pythons()
-
-
-def this_minor() -> str:
-    return f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -21,8 +21,8 @@ from effetool.builder import Options, Step, build, build_many
 from effetool.builder.build import prepare
 from effetool.builder.environment import environment_of
 from effetool.builder.interpreters import find_pythons
-from effetool.builder.options import quiet
 from effetool.builder.package.pex_base import pex_version
+from effetool.builder.progress import quiet
 from effetool.effe.artifact import Artifact, read_artifact
 from effetool.effe.project import find_all, find_one
 from effetool.errors import BuildError, EffeToolError, UsageError

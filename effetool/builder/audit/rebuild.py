@@ -18,12 +18,13 @@ from ...effe.artifact import Artifact, compiled_for, read_artifact, read_file
 from ...effe.project import Project, find_one
 from ...errors import BuildError, Place
 from ..build import finish, prepare
-from ..options import Options, Progress, quiet
+from ..interpreters import pythons_here, this_minor
+from ..options import Options
 from ..package.files import IN_MEMORY
 from ..package.git import is_of_commit
 from ..package.pex_base import pex_version
 from ..package.sbom import LOCK
-from ..prepare import pythons_here, this_minor
+from ..progress import Progress, quiet
 from ..store.cache import Cache
 from ..store.files import cache_folder
 from ..verify.reproducible import first_difference

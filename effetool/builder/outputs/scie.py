@@ -25,8 +25,9 @@ from ...effe.artifact import Artifact, Scie, check_replaceable
 from ...errors import BuildError, DependencyError, EffeToolError, Place, UsageError
 from ..options import Options
 from ..package import shell_header
+from ..package.contents import Prepared
 from ..package.pex_base import pex_environment, pex_version
-from ..prepare import Clock, Prepared
+from ..progress import Clock
 from ..resolve.target import Platform, read_platform, this_platform
 from ..store.cache import Cache
 from ..store.files import digest_of

@@ -1,4 +1,4 @@
-"""What decides the bytes of an artefact, as one value."""
+"""What decides the bytes of an artefact, as values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...effe.info import Info
+from ...effe.project import Project
+from ...errors import EffeToolError
 
 if TYPE_CHECKING:
+    from ..resolve.resolution import Resolution
     from .files import File
 
-__all__ = ["HOUSE", "Contents", "runtime_files", "tool_digest"]
+__all__ = ["HOUSE", "Contents", "Prepared", "runtime_files", "tool_digest"]
 
 # The package itself: pip installs it as files, never as a zip.
 HOUSE = Path(__file__).parents[2]
@@ -49,6 +52,20 @@ class Contents:
     date: tuple[int, int]
     targets: frozenset[int] | None = frozenset()
     native: tuple[str, str, bool] | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An effe of which everything is known that decides its artefact."""
+
+    project: Project
+    info: Info
+    contents: Contents
+    resolution: Resolution | None
+    inputs: str
+    target: Path
+    certain: frozenset[Path] = frozenset()  # the author's modules that certainly run
+    warnings: tuple[EffeToolError, ...] = ()
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,7 @@ from ...effe.project import Project
 from ...errors import BuildError
 from ..options import Options
 from ..package import zip_writer
-from ..prepare import Prepared
+from ..package.contents import Prepared
 from ..requirements.declaration import find_lock, read_declaration
 from ..store.files import digest_of
 
@@ -39,7 +39,7 @@ now = time.time
 time.time = lambda: now() + 4e8  # a dozen years ahead
 from effetool.builder.build import finish, prepare
 from effetool.builder.store.cache import Cache
-from effetool.builder.options import quiet
+from effetool.builder.progress import quiet
 project, options = pickle.load(sys.stdin.buffer)
 finish(prepare(project, options, quiet), options, quiet, Cache(None))
 """
