@@ -188,3 +188,25 @@ def test_a_build_goes_the_way_of_the_page(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "hello-1.0.pex").exists()
     assert in_order(way, called) == []
     assert {one for step in way for one in step} - {*called} == set()
+
+
+def test_what_threads_share_is_in_the_table() -> None:
+    """Each attribute that the server sets after a constructor is named in concurrency.md; and none that it does not."""
+    page = (ROOT / "docs" / "explanation" / "concurrency.md").read_text().partition("\n## What threads share\n")[2]
+    table, _, alone = page.partition("\nUsed by the owner")
+    cells = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    named |= {*re.findall(r"`(\w+)`", alone.partition("\n\n")[0])}
+    named |= {*re.findall(r"^- `(\w+)` of", alone, re.MULTILINE)}  # told below the table
+    assigned, known = set(), set()
+    for path in (ROOT / "effetool" / "runtime").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+                    known.add(node.attr)
+                    if path.parent.name == "server" and function.name != "__init__":
+                        assigned.add(node.attr)
+    assert assigned - named == set(), "how is it safe? Add it to the table, or to those that one thread uses alone"
+    assert named - known == set()
