@@ -29,7 +29,7 @@ class Lease:
         self.error = error
         self.pooled = pooled
         self.stopped = False
-        self.used = 0.0
+        self.used = 0.0  # monotonic seconds
 
 
 class Pool:
@@ -90,7 +90,7 @@ class Pool:
             lease.stopped = False
             if lease in self._live:
                 return lease
-        self.retire(lease)  # `close` came in the middle of it, and could not
+        self.end(lease)  # `close` came in the middle of it, and could not
         return None
 
     def give(self, lease: Lease) -> None:
@@ -115,8 +115,16 @@ class Pool:
             except BaseException as error:
                 self._log.critical("stop() failed", exc=error)
 
+    def end(self, lease: Lease) -> None:
+        """Retire a context, and try again where an error of the server's own came between: nobody else knows it."""
+        try:
+            self.retire(lease)
+        except BaseException:
+            self.retire(lease)
+            raise
+
     def stale(self, oldest: float) -> bool:
-        """Tell whether `sweep` has something to do."""
+        """Tell whether `sweep` has something to do. `oldest`: monotonic seconds."""
         idle = self.idle
         try:
             return idle[0].used < oldest
@@ -124,7 +132,7 @@ class Pool:
             return False
 
     def sweep(self, oldest: float) -> None:
-        """Retire the contexts that nobody has used since `oldest`; the bottom of the stack is the least used."""
+        """Retire the contexts that nobody has used since `oldest` (monotonic seconds), the least used first."""
         while True:
             with self._lock:
                 if not self.idle or self.idle[0].used >= oldest:
@@ -133,7 +141,7 @@ class Pool:
                     lease = self.idle.pop(0)
                 except IndexError:
                     return
-            self.retire(lease)
+            self.end(lease)
 
     def close(self) -> None:
         """Stop every context: the idle ones, and those whose run does not end. Nothing is started after it."""
@@ -142,4 +150,7 @@ class Pool:
             self.idle.clear()
             leases = list(self._live)
         for lease in leases:
-            self.retire(lease)
+            try:
+                self.end(lease)
+            except BaseException as error:  # the others are stopped all the same
+                self._log.critical("internal error", exc=error)

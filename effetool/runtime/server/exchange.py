@@ -68,7 +68,7 @@ class Exchange(Transport):
                 lease.used = now
                 server.idle.append(lease)
         except BaseException:  # an error of the server's own: the context must not be lost with it
-            server.pool.retire(lease)
+            server.pool.end(lease)
             raise
         if data is not None:
             try:
@@ -82,7 +82,11 @@ class Exchange(Transport):
             if sent != len(data):
                 self.out = memoryview(data)[sent:]
         if not keep:  # after the answer: the author's stop() may take long
-            runner.retire(lease, request)
+            try:
+                runner.retire(lease, request)
+            except BaseException:
+                server.pool.end(lease)
+                raise
             runner.mark = monotonic()
         if took < QUICK and response._status < 300:
             counts = runner.counts
