@@ -10,6 +10,7 @@ import os
 import sys
 
 from . import flags, info
+from .stderr import discard, fail, program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = info.embedded()
         settings = flags.parse(arguments, os.environ, operand=made is None)
         if settings.action == "help":
-            return _print(flags.usage(_program(), _about(made)))
+            return _print(flags.usage(program(), _about(made)))
         known = made or info.read(settings.path)
     except flags.FlagError as error:
         return fail(str(error), 2)
@@ -56,15 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _serve(settings, known)
 
 
-def fail(message: str, code: int) -> int:
-    """Say on stderr what went wrong, in the name of the program, and return the exit code."""
-    try:
-        print(f"{_program()}: {message}", file=sys.stderr, flush=True)
-    except OSError:  # full: the exit code is left to say it
-        _drop(2)
-    return code
-
-
 def _serve(settings: Settings, known: Info) -> int:
     from .telemetry.log import Log
 
@@ -88,11 +80,6 @@ def _about(made: Info | None) -> str:
     return f"{made.title}: {made.doc}" if made.doc else made.title
 
 
-def _program() -> str:
-    name = os.path.basename(sys.argv[0])
-    return "effe" if name == "__main__.py" else name
-
-
 def _print(text: str) -> int:
     if sys.stdout is None:  # `>&-`
         return fail("stdout is closed", 1)
@@ -103,15 +90,10 @@ def _print(text: str) -> int:
             sys.stdout.buffer.write(text.encode("utf-8"))
         sys.stdout.flush()
     except OSError as error:
-        _drop(1)
+        discard(1)
         if not isinstance(error, BrokenPipeError):  # `-help | head -1`: the reader has what it wanted
             return fail(f"stdout: {error.strerror}", 1)
     return 0
-
-
-def _drop(descriptor: int) -> None:
-    """Let what is left in the stream's buffer go nowhere at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _fill() -> None:

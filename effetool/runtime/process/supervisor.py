@@ -21,9 +21,9 @@ import time
 from .. import secrets
 from ..flags import NEVER
 from ..signals import HEARD, Signals
-from . import sd_notify
+from . import protocol, sd_notify
 from . import sockets as listeners
-from .serve import Idle, age, announce, failed
+from .lifecycle import Idle, age, announce, failed
 from .worker_handle import Worker, command, spawn
 from .worker_stats import Tally
 
@@ -123,7 +123,7 @@ class Workers:
             if self.idle.over(self.tally.total()):
                 self.stop("idle")
             for worker in self.alive.values():
-                worker.tell("status")  # for the next time
+                worker.tell(protocol.STATUS)  # for the next time
 
     def stop(self, reason: str) -> None:
         """Let every worker drain; called again, it means now."""
@@ -195,13 +195,13 @@ class Workers:
             self.pauses[number] = min(_LONGEST, 2 * pause or _PAUSE)
             self.due[number] = time.monotonic() + pause
             if self.sockets[number] is not self.sockets[number - 1]:
-                self.tell(f"help {number}")  # who waits at its socket, and who comes
+                self.tell(protocol.HELP, number)  # who waits at its socket, and who comes
 
-    def tell(self, words: str) -> None:
-        """Say something to every worker that is ready."""
+    def tell(self, word: bytes, about: int) -> None:
+        """Send every worker that is ready a word of the protocol, about the worker of that number."""
         for worker in self.alive.values():
             if worker.state == "ready":
-                worker.tell(words)
+                worker.tell(word, about)
 
     def exchange(self) -> None:
         """Start the successor of the next worker of a reload."""
@@ -222,9 +222,9 @@ class Workers:
     def hear(self, worker: Worker) -> None:
         """Read what a worker has said."""
         for line in worker.lines():
-            if line == b"ready":
+            if line == protocol.READY:
                 self.ready(worker)
-            elif line == b"serving":
+            elif line == protocol.SERVING:
                 worker.state = "serving" if worker.state == "starting" else worker.state
             else:
                 self.tally.said(worker, line)
@@ -248,7 +248,7 @@ class Workers:
         if old is not None and old.pid in self.alive:
             old.state = "leaving"
             old.send(signal.SIGTERM)
-        self.tell(f"leave {worker.number}")
+        self.tell(protocol.LEAVE, worker.number)
         if self.roll:
             if not any(each.old for each in self.alive.values()):
                 self.exchange()

@@ -1,10 +1,4 @@
-"""Serve as one of several workers: as `process.py` does, with the sockets and under the eyes of a parent.
-
-The parent starts a worker by running the same file again with EFFE_WORKER in its environment: the worker's
-number, the descriptors of the listening sockets and that of a socket to the parent. On that socket the
-worker says `serving` and `ready` once each, and answers `status` with a line of JSON. When the parent is
-gone the socket ends, and so does the worker, gracefully.
-"""
+"""Serve as one of several workers: as serve.py does, with the sockets of a parent, which it obeys (protocol.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +9,9 @@ import threading
 
 from ..signals import HEARD, Ended, Signals
 from ..telemetry.log import prepare
-from .serve import Process, attend, failed, leave
+from . import protocol
+from .lifecycle import attend, failed, leave
+from .serve import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,26 +20,17 @@ if TYPE_CHECKING:
     from ..server.listener import Listener
     from ..telemetry.log import Log
 
-VARIABLE = "EFFE_WORKER"
-
-
-def environment(number: int, sockets: list[list[socket.socket]], control: socket.socket) -> str:
-    """Write the value of EFFE_WORKER."""
-    each = "/".join(",".join(str(listener.fileno()) for listener in listeners) for listeners in sockets)
-    return f"{number}:{each}:{control.fileno()}"
-
 
 def work(settings: Settings, known: Info, log: Log) -> int:
     """Serve until the parent ends it, or ends; return the exit code."""
     try:
-        number, descriptors, control = os.environ.pop(VARIABLE).split(":")
-        sockets = [[_adopt(int(one)) for one in group.split(",")] for group in descriptors.split("/")]
-        parent = _adopt(int(control))
-        ours = sockets[int(number)]
-    except (OSError, ValueError, IndexError):
-        return failed(log, f"{VARIABLE} is for the parent of -workers to set")
+        number, groups, control = protocol.descriptors(os.environ.pop(protocol.VARIABLE))
+        sockets = [[_adopt(descriptor) for descriptor in group] for group in groups]
+        parent = _adopt(control)
+    except (OSError, ValueError):
+        return failed(log, f"{protocol.VARIABLE} is for the parent of -workers to set")
     signals = Signals(*HEARD)
-    process = Process(settings, known, log, ours)
+    process = Process(settings, known, log, sockets[number])
     begun = threading.Event()
     obey = (parent, process, begun, sockets)
     threading.Thread(target=_obey, args=obey, name="effe-parent", daemon=True).start()
@@ -62,10 +49,10 @@ def work(settings: Settings, known: Info, log: Log) -> int:
 
 def _serve(process: Process, signals: Signals, parent: socket.socket, begun: threading.Event) -> int:
     """Answer until the parent ends it, drain; return the exit code. Raises RuntimeError: there is no thread left."""
-    _say(parent, b"serving\n")  # before the first request, which may be the end of it
+    _say(parent, protocol.SERVING)  # before the first request, which may be the end of it
     thread = process.begin(signals)
     begun.set()
-    _say(parent, b"ready\n")
+    _say(parent, protocol.READY)
     prepare()
     # A terminal's Ctrl-C and a hang-up go to the whole group: only the parent's SIGTERM is meant for a worker.
     attend(signals, thread, process.server.shutdown, stops=(signal.SIGTERM,))
@@ -80,13 +67,13 @@ def _adopt(descriptor: int) -> socket.socket:
 
 def _say(parent: socket.socket, words: bytes) -> None:
     try:
-        parent.sendall(words)
+        parent.sendall(words + b"\n")
     except OSError:  # it is gone
         pass
 
 
 def _obey(parent: socket.socket, process: Process, begun: threading.Event, sockets: list[list[socket.socket]]) -> None:
-    """Do what the parent says until it is gone: `status`, `help N` (accept for worker N, which is dead), `leave N`.
+    """Do what the parent says until it is gone.
 
     Its end is SIGTERM, in an init that has not returned too: until then these sockets take clients that nobody answers.
     """
@@ -96,15 +83,15 @@ def _obey(parent: socket.socket, process: Process, begun: threading.Event, socke
     try:
         with parent.makefile("rb") as lines:
             for line in lines:
-                word, _, number = line.partition(b" ")
+                word, _, number = line.rstrip(b"\n").partition(b" ")
                 if not begun.is_set():
                     continue
-                if word == b"help" and int(number) not in helped:
+                if word == protocol.HELP and int(number) not in helped:
                     helped[int(number)] = [process.server.listen(each) for each in sockets[int(number)]]
-                elif word == b"leave":
+                elif word == protocol.LEAVE:
                     for listener in helped.pop(int(number), ()):
                         listener.close()
-                elif word == b"status\n":
+                elif word == protocol.STATUS:
                     ready = ready or process.readiness()
                     _say(parent, _status(process, ready()))
     except OSError:
@@ -119,4 +106,4 @@ def _status(process: Process, wrong: str | None) -> bytes:
     import json  # when first asked: a worker without -admin never is
 
     status = {"wrong": wrong, "live": process.live() is None, "counts": process.snapshot()}
-    return json.dumps(status).encode() + b"\n"
+    return json.dumps(status).encode()

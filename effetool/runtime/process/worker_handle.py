@@ -10,7 +10,7 @@ import time
 
 from .. import info
 from ..signals import HEARD
-from .worker import VARIABLE, environment
+from . import protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class Worker:
         """Send it a signal; harmless when it has just ended (it is not reaped yet, so the pid is still its own)."""
         os.kill(self.pid, number)
 
-    def tell(self, words: str) -> None:
-        """Say something to it (worker.py). Its answer is in a later `lines`."""
+    def tell(self, word: bytes, number: int | None = None) -> None:
+        """Send it a word of the protocol. Its answer is in a later `lines`."""
         try:
-            self.control.send(f"{words}\n".encode())
+            self.control.send(word + (b"\n" if number is None else b" %d\n" % number))
         except OSError:  # it is ending
             pass
 
@@ -78,7 +78,10 @@ def spawn(
         # not stand yet: it is kept until they do (signals.py).
         mask = {*signal.pthread_sigmask(signal.SIG_BLOCK, ()), *HEARD}
         pid = os.posix_spawn(
-            command[0], command, {**environ, VARIABLE: environment(number, sockets, theirs)}, setsigmask=mask
+            command[0],
+            command,
+            {**environ, protocol.VARIABLE: protocol.environment(number, sockets, theirs)},
+            setsigmask=mask,
         )
     except OSError:
         ours.close()

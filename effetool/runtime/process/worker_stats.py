@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..telemetry import metrics
+from . import protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Tally:
             asked = [worker for worker in self.alive.values() if worker.state != "starting"]
             before = {worker: worker.answers for worker in asked}
             for worker in asked:
-                worker.tell("status")
+                worker.tell(protocol.STATUS)
             self._news.wait_for(
                 lambda: all(w.answers > before[w] or w.pid not in self.alive for w in asked), timeout=_PATIENCE
             )

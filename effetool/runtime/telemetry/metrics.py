@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from ..server.server import Server
-
     Snapshot = dict[str, Any]
 
 # name, type, help.
@@ -33,25 +31,6 @@ _FAMILIES = (
     ("startup_seconds", "gauge", "Time from the start of the process to its readiness; of the slowest worker."),
 )
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-
-
-def snapshot(server: Server, startup: float) -> Snapshot:
-    """Return the counts and gauges of this process."""
-    counts, pool = server.stats.snapshot(), server.pool
-    in_use = pool.in_use
-    return {
-        "requests": counts.statuses[1:],
-        "request_duration_seconds": [counts.seconds, *counts.buckets],
-        "requests_in_flight": in_use,
-        "queue_length": len(server.waiting),
-        "contexts_started": pool.started,
-        "contexts_dropped": pool.dropped,
-        "contexts_in_use": in_use,
-        "contexts_idle": len(pool.idle),
-        "connections_accepted": server.stats.connections,
-        "connections": server.connections,
-        "startup_seconds": startup,
-    }
 
 
 def add(one: Snapshot, other: Snapshot) -> Snapshot:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from effetool.runtime.process.worker import environment
+from effetool.runtime.process.protocol import environment
 
 from ..conftest import PATIENCE, PYTHONPATH, ROOT
 
