@@ -70,6 +70,7 @@ def wheel(dist: Path) -> Path:
     return dist / f"{STEM}-py3-none-any.whl"
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_package_and_the_templates(wheel: Path) -> None:
     """The package, the templates inside it, the metadata and the licence: nothing else."""
     with zipfile.ZipFile(wheel) as archive:

@@ -151,6 +151,7 @@ def test_a_spoilt_cache_is_made_anew(tmp_path: Path, cache: Path) -> None:
         assert again.digest == made.digest and not again.fresh
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
 def test_a_cache_of_another_user_is_not_used(tmp_path: Path, cache: Path) -> None:
     effe = tmp_path / "one.py"
@@ -243,6 +244,7 @@ def test_a_large_file_is_unpacked_piece_by_piece(tmp_path: Path, cache: Path) ->
     assert [entry.stat().st_size for entry in cache.parent.glob("effe/*/own/large.bin")] == [400 << 20]
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_is_packed_fails_the_build(tmp_path: Path, cache: Path) -> None:
     """A large file is read twice: once for its digest, once into the artefact."""
     root = tmp_path / "one"

@@ -187,6 +187,7 @@ def expected(ways: dict[str, str]) -> dict[str, str]:
     return {name: EXPECTED[name] for name in ways}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_standard_ways(
     standard: tuple[Path, Artifact], way: Callable[[Path, Artifact, Path], str], tmp_path: Path

@@ -157,6 +157,7 @@ def test_a_path_that_is_no_effe(effe_tool, tmp_path, cache):
         assert (built.returncode, built.stdout) == (1, "") and "error[E150]" in built.stderr
 
 
+@pytest.mark.slow
 def test_without_a_name_a_hash_names_the_file(effe_tool, tmp_path, cache):
     """A warning and a hash, the same for the same inputs; with --strict an error."""
     (tmp_path / "effe.py").write_text('INFO = {"doc": "nameless"}\n' + RUN)
@@ -203,6 +204,7 @@ def test_the_module_is_not_run_by_a_build(effe_tool, tmp_path, cache):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_plain_command_line_and_one_that_typer_reads_do_the_same(effe_tool, tmp_path, cache):
     """`build` alone is read without typer; with --no-such or any other flag typer reads it."""
     (tmp_path / "effe.py").write_text(INFO + RUN)

@@ -61,6 +61,7 @@ def tags(path: Path) -> list[str]:
         return json.load(file)[0]["RepoTags"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["image", "docker", "d"])
 def test_stdout_is_the_file_and_stderr_what_to_type_next(effe_tool: Run, here: Path, word: str) -> None:
     """Named by INFO; the .pex of the working directory when none is named."""

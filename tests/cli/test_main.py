@@ -273,7 +273,10 @@ def test_a_full_disk_is_no_traceback(word: str, environment: dict[str, str], tmp
     assert done.stderr == b"error[E002]: No space left on device\n  fix: set that right, then run it again\n"
 
 
-@pytest.mark.parametrize("words", ["--help", "--version", "info", "build --rebuild", "explain E101"])
+SLOWEST = pytest.param("build --rebuild", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "info", SLOWEST, "explain E101"])
 def test_closed_streams_are_no_traceback(words: str, environment: dict[str, str], tmp_path: Path) -> None:
     """`>&-`, and all three closed: what is said goes nowhere, and into no file that the command opens."""
     (tmp_path / "logic.py").write_text(

@@ -26,6 +26,7 @@ def test_new_writes_four_files_and_says_what_next(effe_tool, tmp_path):
     assert "next:  effe-tool build && ./hello-1.0.pex -port 8080" in made.stderr
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(effe_tool, tmp_path):
     """With plain pytest, warnings as errors."""
     effe_tool("new", "hello")

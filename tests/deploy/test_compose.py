@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -32,6 +31,8 @@ HOSTILE = ["{{ 7 }}", 'a"b: # c', "line\n---\nx: y", "$HOME ${HOME} $$", "yes"]
 @pytest.mark.slow
 def test_a_compose_file_is_valid(tmp_path: Path) -> None:
     """Against the schema of the Compose specification; ports count up, secrets are files, `$` is no variable."""
+    import jsonschema  # a second, for each process of the tests
+
     install_models()
     info = {"name": "other", "env": {f"A{number}": text for number, text in enumerate(HOSTILE)}}
     made = yaml.safe_load(compose(effes(tmp_path, FULL, info), Options(registry="registry.example.org")))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,14 @@ from effetool.effe.info import parse_info, read_info
 from effetool.errors import InfoError
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "info.schema.json"
-VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+
+@functools.cache
+def validator() -> Any:
+    """The schema's; imported here, for jsonschema takes a second that each process of the tests would wait for."""
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(json_schema())
 
 
 def read(**keys: object) -> Conventions:
@@ -115,7 +122,7 @@ def test_what_is_refused(key: str, value: object, code: str, near: str) -> None:
         read(**{key: value})
     assert (caught.value.code, caught.value.fix) == (code, f'write "{key}": {near}')
     assert accepted({key: json.loads(near)})
-    assert not VALIDATOR.is_valid({key: value})
+    assert not validator().is_valid({key: value})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +148,7 @@ def test_the_place_is_that_of_the_value(text: str, place: tuple[int, int], tmp_p
 def test_the_published_schema_is_the_tables() -> None:
     """`python -m tests.effe.test_conventions` writes it."""
     assert json.loads(SCHEMA.read_text()) == json_schema()
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+    validator().check_schema(json_schema())
 
 
 # What JSON can hold, and strings close to those that the keys take.
@@ -158,7 +165,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from([*KEYS, "other"]), VALUES, max_size=3))
 def test_schema_and_check_agree_on_anything(info: dict[str, Any]) -> None:
     """An editor that knows the schema says what the build will say."""
-    assert accepted(info) == VALIDATOR.is_valid(info)
+    assert accepted(info) == validator().is_valid(info)
 
 
 def made_from(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -183,7 +190,7 @@ def test_schema_and_check_agree_on_what_is_nearly_valid(key: str) -> None:
     @settings(max_examples=40, deadline=None)
     @given(made_from(json_schema()["properties"][key]))
     def agree(value: object) -> None:
-        assert accepted({key: value}) == VALIDATOR.is_valid({key: value})
+        assert accepted({key: value}) == validator().is_valid({key: value})
 
     agree()
 

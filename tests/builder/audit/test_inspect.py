@@ -85,6 +85,7 @@ def test_both_resolvers_give_the_same_artefact(built: list[Path]) -> None:
     assert (done.stdout, done.returncode) == ("1.0 1.0\n", 0), done.stderr
 
 
+@pytest.mark.slow
 def test_inspection_tells_what_is_in_it(built: list[Path]) -> None:
     """Dependencies with digests, lock, bill, Python, sizes: all of it agrees, no code is run."""
     found = inspect(built[0])

@@ -59,6 +59,7 @@ def asked(serve):
     return ask
 
 
+@pytest.mark.slow
 def test_a_run_that_computes_while_others_wait_steps_aside(asked):
     """From its begin where it is known to compute. Its thread is used for nothing else: the others are as they were."""
     seen = []
@@ -71,11 +72,13 @@ def test_a_run_that_computes_while_others_wait_steps_aside(asked):
         assert time.monotonic() < end, seen
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_does_not(asked):
     """Its thread has led, and computed, before."""
     assert [asked("/sleep", True) for _ in range(3)] == ["0 0"] * 3
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_waits_for_does_not(asked):
     """Next to other programs of the machine it has the share it had."""
     assert [asked("/compute", False) for _ in range(2)] == ["0 0"] * 2

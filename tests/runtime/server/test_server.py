@@ -184,6 +184,7 @@ def test_concurrency_then_the_queue_then_503(probe):
         sock.close()
 
 
+@pytest.mark.slow
 def test_slow_runs_do_not_stall_fast_ones(serve):
     """While eight runs sleep, others are answered: the sleepers lose the lead."""
     probe = serve(LOGIC)

@@ -15,6 +15,8 @@ from effetool.runtime.server.states import LINGER_MOST, PROGRESS, TIMES
 from ..conftest import PATIENCE, ROOT
 from .test_tls import certificate
 
+pytestmark = pytest.mark.slow  # each waits by the clock, for seconds
+
 EFFE = """
 INFO = {"name": "times", "version": "1.0"}
 from time import sleep

@@ -151,14 +151,17 @@ def test_each_thread_goes_on_after_an_error_at_each_of_its_calls(serve, error):
     assert check(serve, error, PLACES) == set()
 
 
+@pytest.mark.slow
 def test_a_leader_goes_on_after_an_error(serve):
     assert check(serve, "MemoryError", ["poll", "Server.tick"]) == set()
 
 
+@pytest.mark.slow
 def test_an_error_while_a_context_is_to_be_stopped_does_not_lose_it(serve):
     assert check(serve, "MemoryError", ["Runner.retire", "Pool.retire", "Pool.sweep"]) == set()
 
 
+@pytest.mark.slow
 def test_threads_that_end_are_replaced(serve):
     """What nothing in the thread can catch: a late asynchronous exception, say."""
     running = serve(LOGIC.replace('MODE = ""', 'MODE = "naked"'), *FLAGS)
@@ -171,6 +174,7 @@ def test_threads_that_end_are_replaced(serve):
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("-workers", "1")])
 @pytest.mark.parametrize("place", ["poll", "Monitor._replace"])
 def test_what_cannot_go_on_ends_the_process(serve, place, flags):
@@ -188,6 +192,7 @@ def test_what_cannot_go_on_ends_the_process(serve, place, flags):
         assert running.end() == 1
 
 
+@pytest.mark.slow
 def test_live_tells_when_no_thread_can_lead(serve, tmp_path):
     """The system has no thread left and the leader is in a run: nobody is served, and /live says so until it ends."""
     running = serve(LOGIC, *FLAGS)
