@@ -14,8 +14,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from effetool.cli import COMMANDS
 from effetool.cli.application import application
+from effetool.cli.commands import COMMANDS
 from effetool.error_codes import CODES
 from effetool.runtime.server.states import TIMES
 

@@ -15,7 +15,7 @@ from typer import TyperException
 from typer.core import TyperGroup
 
 from ..errors import UsageError
-from . import COMMANDS, COMPLETING
+from .commands import COMMANDS, COMPLETING
 from .console import Console
 
 __all__ = ["application", "run"]

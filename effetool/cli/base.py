@@ -31,7 +31,7 @@ def base(
     """Make the small base that images stand on. Python and CA certificates, from Debian packages."""
     with reporting(quiet, verbose, json, traceback) as console:
         from ..image.config import INDEX, MANIFEST, encode, host_platform, index
-        from ..image.debian_base import make_base
+        from ..image.debian.small_base import make_base
         from ..image.engines import find_engine
         from ..image.engines import load as load_into
         from ..image.layout import Built, save, write_archive

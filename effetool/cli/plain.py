@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import COMMANDS, COMPLETING
+from .commands import COMMANDS, COMPLETING
 from .reporting import reporting
 
 __all__ = ["build"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import ImageError, Place
 from .config import Base, Platform, host_platform
-from .debian_base import Progress, available, dotted, small_base
+from .debian.small_base import Progress, available, dotted, small_base
 from .layout import Manifest, import_layout, open_files, understood
 from .probe import PYTHON, look
 from .store import Store

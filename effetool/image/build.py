@@ -13,7 +13,7 @@ from ..errors import ImageError, Place
 from .application import Application, Target, read_application
 from .compiled import compile_entries, find_python
 from .config import INDEX, MANIFEST, Base, configuration, encode, index, manifest
-from .debian_base import Progress
+from .debian.small_base import Progress
 from .layer import Entry, Layer, write_layer
 from .layout import Built, Manifest
 from .libraries import libraries_layer, library_entries

@@ -16,9 +16,9 @@ from ..errors import ImageError, Place
 from ..native.libraries import Missing, debian_packages, is_native, missing_libraries, read_native
 from .application import LIB, Application
 from .config import Base
-from .debian_base import Progress, available, dotted
+from .debian.rootfs import read_tar
+from .debian.small_base import Progress, available, dotted
 from .layer import Entry, Layer, inflated, write_layer
-from .rootfs import read_tar
 from .store import Blob, Store
 
 __all__ = ["libraries_layer", "library_entries", "missing_in"]
@@ -87,13 +87,13 @@ def _fetch(
     store: Store, missing: list[Missing], artifact: Artifact, base: Base, progress: Progress
 ) -> dict[str, object]:
     """Fetch the packages, and return the record of the layer they make."""
-    from . import debian
+    from .debian import archive
 
     if not available():
         raise _error(missing, artifact, base, "here are no apt-get and dpkg-deb to add it with", ())
     wanted = [one.library for one in missing]
     try:
-        packages, without = debian.fetch_libraries(
+        packages, without = archive.fetch_libraries(
             base.platform, base.version, wanted, base.libraries, lambda verb, subject: progress(verb, subject, 0.0)
         )
     except ImageError as error:
@@ -102,7 +102,7 @@ def _fetch(
     if not packages:
         return {"digest": "sha256:" + "0" * 64, "size": 0, "diff_id": "", "about": "", "without": sorted(without)}
     about = f"{', '.join(sorted(package.name for package in packages))} of Debian"
-    layer = write_layer(store, debian.entries_of(packages), about=about)
+    layer = write_layer(store, archive.entries_of(packages), about=about)
     blob = layer.blob
     return {
         "digest": blob.digest,
@@ -115,7 +115,7 @@ def _fetch(
 
 def _foreign(missing: list[Missing], artifact: Artifact, base: Base) -> list[ImageError]:
     """Refuse what the wheels cannot do without; of other libraries it is not known: a driver's come at the start."""
-    from .debian import USUAL
+    from .debian.archive import USUAL
 
     missing = [one for one in missing if not one.bundled]
     if needed := [one for one in missing if one.library in USUAL]:

@@ -16,14 +16,11 @@ import pytest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from .client import Client
 
 __all__ = ["effe", "find_logic"]
 
-# What each effe's module held when its tests were collected: so a test against a built file sees what was patched.
-originals: dict[str, dict[str, Any]] = {}
 _fresh: set[str] = set()
 
 
@@ -92,10 +89,12 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.getoption("--effe-pex") is None:
         return
+    from . import modules
+
     for item in session.items:
         logic = find_logic(item.path.parent, item.path.name)
         if logic is not None and logic.stem in sys.modules:
-            originals[logic.stem] = dict(vars(sys.modules[logic.stem]))
+            modules.originals[logic.stem] = dict(vars(sys.modules[logic.stem]))
 
 
 @pytest.fixture

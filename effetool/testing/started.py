@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 
+from .modules import originals
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,16 +110,11 @@ def _short() -> str:
 
 def _refuse_patched(name: str) -> None:
     """Skip a test that has replaced something in the module: nobody can replace it inside a built file."""
-    if "effetool.testing.plugin" not in sys.modules:
-        return  # nobody tests
-
-    import pytest
-
-    from .plugin import originals
-
     known, module = originals.get(name), sys.modules.get(name)
     if known is None or module is None:
         return
     replaced = [name for name, value in vars(module).items() if known.get(name, value) is not value]
     if replaced:
+        import pytest
+
         pytest.skip(f"replaces {', '.join(replaced)} in the module, which a built file cannot see")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from effetool import __version__
-from effetool.cli import COMMANDS
+from effetool.cli.commands import COMMANDS
 from effetool.cli.deploy import TARGETS
 
 USAGE = {

@@ -14,7 +14,7 @@ import pytest
 
 from effetool.effe.artifact import Artifact, read_artifact
 from effetool.image.config import Base, Platform, host_platform
-from effetool.image.debian_base import make_base
+from effetool.image.debian.small_base import make_base
 from effetool.image.layer import Entry, write_layer
 from effetool.image.store import Store
 from tests.parts import need

@@ -18,7 +18,7 @@ from effetool.image.application import Application, Target, read_application
 from effetool.image.base import inspect
 from effetool.image.config import Base, host_platform
 from effetool.image.containerfile import write_context
-from effetool.image.debian_base import small_base
+from effetool.image.debian.small_base import small_base
 from effetool.image.layer import Layer
 from effetool.image.libraries import libraries_layer, library_entries
 from effetool.image.store import Store

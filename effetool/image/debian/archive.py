@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ImageError
-from ..native.libraries import debian_packages, read_native
-from .config import Platform, host_platform
-from .layer import Entry
+from ...errors import ImageError
+from ...native.libraries import debian_packages, read_native
+from ..config import Platform, host_platform
+from ..layer import Entry
 from .rootfs import Package, control_file, paragraph, read_tar, trimmed
 
 __all__ = ["USUAL", "entries_of", "fetch", "fetch_libraries"]

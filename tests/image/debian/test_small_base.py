@@ -13,7 +13,7 @@ import pytest
 from effetool.errors import ImageError
 from effetool.image.base import inspect
 from effetool.image.config import Base, Platform, host_platform
-from effetool.image.debian_base import make_base, small_base
+from effetool.image.debian.small_base import make_base, small_base
 from effetool.image.store import Store
 
 # Several of these read the same session's base: a container's mark, for it takes Debian's archive.

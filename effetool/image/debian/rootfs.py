@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from .layer import Entry
+from ..layer import Entry
 
 __all__ = ["Package", "collect", "control_file", "paragraph", "read_tar", "trimmed"]
 

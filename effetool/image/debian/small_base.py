@@ -6,11 +6,11 @@ import shutil
 import time
 from collections.abc import Callable
 
-from ..errors import ImageError
-from .config import MAKER, USER, Platform, encode, manifest, timestamp
-from .layer import Entry, Layer, write_layer
-from .layout import Manifest, load_manifest
-from .store import Blob, Store
+from ...errors import ImageError
+from ..config import MAKER, USER, Platform, encode, manifest, timestamp
+from ..layer import Entry, Layer, write_layer
+from ..layout import Manifest, load_manifest
+from ..store import Blob, Store
 
 __all__ = ["Progress", "available", "dotted", "make_base", "small_base"]
 
@@ -46,8 +46,8 @@ def make_base(store: Store, platform: Platform, progress: Progress) -> Manifest:
     Raises:
         ImageError: E408.
     """
-    from . import debian, rootfs
-    from .compiled import find_python
+    from ..compiled import find_python
+    from . import archive, rootfs
 
     if not available():
         raise ImageError(
@@ -56,7 +56,7 @@ def make_base(store: Store, platform: Platform, progress: Progress) -> Manifest:
             fix="effe-tool image --base docker.io/library/python:3.13-slim …",
         )
     began = time.perf_counter()
-    packages, version = debian.fetch(platform, lambda verb, subject: progress(verb, subject, 0.0))
+    packages, version = archive.fetch(platform, lambda verb, subject: progress(verb, subject, 0.0))
     python = find_python(version)
     if python is None:
         raise ImageError(
@@ -92,7 +92,7 @@ def _key(platform: Platform) -> str:
 
 def sourceless(entries: list[Entry], python: str, version: tuple[int, int]) -> list[Entry]:
     """Return the entries with every module that compiles in place of its source."""
-    from .compiled import compile_entries
+    from ..compiled import compile_entries
 
     compiled = {}
     for entry in compile_entries(entries, python, version):

@@ -1,0 +1,1 @@
+"""What images take from Debian: its archive, a small base, a root file system."""
