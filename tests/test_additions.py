@@ -96,7 +96,6 @@ SENT: Edits = {
         ("        if usual:\n", '        line += b"X-Frame-Options: DENY\\r\\n" * frame\n        if usual:\n'),
     ],
     "effetool/runtime/contract/response.py": [
-        ('"date", "x-request-id"))', '"date", "x-request-id", "x-frame-options"))'),
         ("server = date = kind = True", "server = date = kind = frame = True"),
         (
             "                        date = False\n",

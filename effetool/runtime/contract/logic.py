@@ -39,21 +39,20 @@ _SHAPES = {
 
 
 class Effe:
-    """The five functions, each callable as a plain one. `asynchronous`: run is an `async def`."""
+    """The five functions, each callable as a plain one."""
 
-    __slots__ = ("asynchronous", "init", "module", "ready", "run", "start", "stop")
+    __slots__ = ("init", "module", "ready", "run", "start", "stop")
 
     def __init__(self, module: Any) -> None:
         self.module = module
-        found = {name: _checked(module, name) for name in _FUNCTIONS}
-        if found["run"] is None:
+        functions = {name: _checked(module, name) for name in _FUNCTIONS}
+        if functions["run"] is None:
             raise LogicError(f"{_place(module)} has no run(): def {_SHAPES['run']}: ...")
-        self.asynchronous = _is_async(found["run"])
-        self.init: Callable[[], Any] = _plain(found["init"]) or _nothing
-        self.start: Callable[[], Any] = _plain(found["start"]) or _nothing
-        self.run: Callable[..., Any] = _plain(found["run"], run=True) or _nothing
-        self.stop: Callable[[Any], Any] = _plain(found["stop"]) or _nothing
-        self.ready: Callable[[], Any] | None = _plain(found["ready"])
+        self.init: Callable[[], Any] = _plain(functions["init"]) or _nothing
+        self.start: Callable[[], Any] = _plain(functions["start"]) or _nothing
+        self.run: Callable[..., Any] = _plain(functions["run"], run=True) or _nothing
+        self.stop: Callable[[Any], Any] = _plain(functions["stop"]) or _nothing
+        self.ready: Callable[[], Any] | None = _plain(functions["ready"])
 
 
 def fill_in(module: Any) -> Effe:
@@ -87,7 +86,7 @@ def _checked(module: Any, name: str) -> Callable[..., Any] | None:
     if function is None:
         return None
     if not callable(function):
-        raise LogicError(f"{_place(module)}: {name} is no function: def {_SHAPES[name]}: ...")
+        raise LogicError(f"{_place(module)}: {name} is not a function: def {_SHAPES[name]}: ...")
     code = getattr(function, "__code__", None)
     if code is not None and not code.co_flags & 4:  # CO_VARARGS takes any number
         bound = 1 if getattr(function, "__self__", None) is not None else 0

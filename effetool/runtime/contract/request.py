@@ -27,7 +27,7 @@ _decoder: Any = None  # a json.JSONDecoder, made when first needed
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _finite(digits: str) -> float:
@@ -42,7 +42,7 @@ class Request(Head):
 
     Made once its head is complete and valid. `method` and `target` (str) are as they were sent: methods are
     case-sensitive (RFC 9110 9.1), the target is not decoded and has the query in it. `path` is the target's path,
-    percent-decoded as UTF-8, with U+FFFD for what is none. `body` is a file of bytes that ends where the body ends.
+    percent-decoded as UTF-8, with U+FFFD for what is not UTF-8. `body` is a file of bytes that ends with the body.
     """
 
     # Made by http.parser.parse_head, prepared by Connection.converse.
@@ -102,7 +102,7 @@ class Request(Head):
     def json(self) -> Any:
         """Return the body as JSON (RFC 8259: no NaN, and no number like 1e999 that a float cannot hold).
 
-        What is none answers 400 by itself (HTTPError).
+        Raises HTTPError 400, which answers by itself, for a body that is not JSON.
         """
         global _decoder
         from json import JSONDecoder, detect_encoding
@@ -138,11 +138,11 @@ class Request(Head):
     def id(self) -> str:
         """The request's id: X-Request-ID where it is a plain word, or one made here. It is in every log record."""
         if self._id is None:
-            found = _ID(self._low, self.named) if self.named else None
-            if found is None:
+            match = _ID(self._low, self.named) if self.named else None
+            if match is None:
                 self._id = os.urandom(8).hex()
             else:
-                start, end = found.span(1)
+                start, end = match.span(1)
                 self._id = self._block[start:end]
         return self._id
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..http.head import BINARY, JSON, LAST_CHUNK, TEXT, encode_chunk, encode_json
-from ..http.headers import ResponseHeaders
+from ..http.headers import FRAMED, ResponseHeaders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ HELD_BACK = 256 * 1024
 
 # RFC 9110 6.4.1 (and a response to HEAD).
 _BODYLESS = (204, 205, 304)
-# Fields whose place in the head is decided here; an author's own replaces the server's.
-_FRAMED = frozenset(("connection", "content-length", "content-type", "server", "date", "x-request-id"))
 _ENDED = 3  # a value of Response._streams
 OVER = "the response has ended: nothing can be written once run() has returned"
 # Held to make the lock of a response, for no longer.
@@ -72,7 +70,7 @@ class Response:
         given: object = status
         if self._streams is not None:
             raise RuntimeError("the response has begun: its status is on its way")
-        # RFC 9110 15: three digits; 1xx are no answers. int() takes http.HTTPStatus for what it is.
+        # RFC 9110 15: three digits; a 1xx is not an answer. int() makes a plain number of http.HTTPStatus.
         if not isinstance(given, int) or not 200 <= status <= 599:
             raise ValueError(f"the status of a response is a number from 200 to 599, not {status!r}")
         self._status = int(status)
@@ -148,19 +146,19 @@ class Response:
         return self._outbox.drained() if hasattr(self, "_outbox") else None
 
     def close(self) -> None:
-        """Say so from now on, and end nothing: the server does that, and wrappers of `io` close what they wrap."""
+        """Mark the response closed. The server still sends it; io wrappers close the stream they wrap."""
         self._closed = True
 
     def writable(self) -> bool:
-        """Say that this file can be written."""
+        """Return True: this file can be written."""
         return True
 
     def readable(self) -> bool:
-        """Say that this file cannot be read."""
+        """Return False: this file cannot be read."""
         return False
 
     def seekable(self) -> bool:
-        """Say that this file has no places."""
+        """Return False: this file has no positions."""
         return False
 
     @property
@@ -280,16 +278,16 @@ class Response:
         if self._headers is not None:
             self._headers.sent = True
             for key, name, value in self._headers._fields:
-                if key in _FRAMED:
+                if key == "content-type":
+                    kind = False
+                elif key in FRAMED:
                     if key == "content-length":
                         continue
                     if key == "connection":
                         if "close" in value.lower():
                             connection.close_after()
                         continue
-                    if key == "content-type":
-                        kind = False
-                    elif key == "server":
+                    if key == "server":
                         server = False
                     elif key == "date":
                         date = False

@@ -30,10 +30,10 @@ class _Fresh(SourceFileLoader):
 def import_file(name: str, path: str) -> ModuleType:
     """Import the file `path` as the module `name`; its directory becomes importable, first in line.
 
-    Raises LogicError if it is no Python source, or whatever the module's own code raises.
+    Raises LogicError if it is not a Python source, or whatever the module's own code raises.
     """
     if not path.endswith(".py"):
-        raise LogicError(f"{path} is no Python module: its name must end in .py")
+        raise LogicError(f"{path} is not a Python module: its name must end in .py")
     path = os.path.abspath(path)
     directory = os.path.dirname(path)
     if directory not in sys.path:
@@ -41,7 +41,7 @@ def import_file(name: str, path: str) -> ModuleType:
     import_as_it_is(directory)
     spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, path))
     if spec is None or spec.loader is None:
-        raise LogicError(f"{path} is no Python module")
+        raise LogicError(f"{path} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -42,13 +42,13 @@ def read_form(kinds: list[str], body: BinaryIO) -> Form:
     Raises HTTPError: 415 for another type, 400 and 413 as the readers do.
     """
     try:
-        media, found = parameters(kinds[0]) if kinds else ("", {})
+        media, values = parameters(kinds[0]) if kinds else ("", {})
     except ValueError:
-        media, found = "", {"malformed": ""}
-    if len(kinds) > 1 or "malformed" in found:
+        media, values = "", {"malformed": ""}
+    if len(kinds) > 1 or "malformed" in values:
         raise HTTPError(400, "malformed Content-Type")
     if media == "multipart/form-data":
-        return Form(*read_multipart(body, found.get("boundary", "")))
+        return Form(*read_multipart(body, values.get("boundary", "")))
     if media in ("", "application/x-www-form-urlencoded"):
         return Form(parse(body.read())._pairs, [])
     raise HTTPError(415, "a form is multipart/form-data or application/x-www-form-urlencoded")

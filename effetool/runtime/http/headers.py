@@ -13,10 +13,10 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _VALUE = re.compile(r"[\t -~\x80-\xff]*").fullmatch
 # RFC 9110 7.6.1 and RFC 9112 6: the framing of a message belongs to the server; an author's copy would contradict it.
 _RESERVED = frozenset(("transfer-encoding", "keep-alive", "upgrade", "trailer"))
-# What replaces the server's own line, or is part of how it frames the message.
-_FRAMED = frozenset(("connection", "content-length", "server", "date", "x-request-id"))
-# So many fields are found in the block as it came: a run that asks for one or two saves the splitting.
-FOUND = 2
+# What replaces the server's own line, or is part of how it frames the message. Response._head has the rule of each.
+FRAMED = frozenset(("connection", "content-length", "server", "date", "x-request-id"))
+# So many fields are looked up in the block as it came: a run that asks for one or two saves the splitting.
+LOOKUPS = 2
 
 
 class Headers:
@@ -50,7 +50,7 @@ class Headers:
         key = name.lower()
         fields = self._fields
         if fields is None:
-            if self._asked < FOUND:
+            if self._asked < LOOKUPS:
                 self._asked += 1
                 place = self._low.find(f"\n{key}:")
                 if place < 0 or ":" in key:
@@ -102,7 +102,7 @@ class Headers:
 class ResponseHeaders(Headers):
     """The fields of a response. `headers[k] = v` replaces, `.add(k, v)` appends.
 
-    A name that is no token, or a CR, LF, NUL in a value, raises ValueError: this is where response splitting ends.
+    A name that is not a token, or a CR, LF, NUL in a value, raises ValueError: this is where response splitting ends.
     After the response has begun, every change raises RuntimeError.
     """
 
@@ -168,7 +168,7 @@ class ResponseHeaders(Headers):
         if not (value.isascii() and value.isprintable()) and _VALUE(value) is None:
             raise ValueError(f"the value of {name} holds a character no header field may hold: {value!r}")
         field = key, name, value.strip(" \t")
-        if key in _FRAMED:
+        if key in FRAMED:
             self._framed = True
             if key == "content-length" and not (value.isascii() and value.isdigit()):
                 raise ValueError(f"Content-Length is a number, not {value!r}")
@@ -188,7 +188,7 @@ SHORT = 64
 def _key(name: str) -> str:
     """Check a field's name, and return it in lower case."""
     if _NAME(name) is None:
-        raise ValueError(f"no name of a header field: {name!r}")
+        raise ValueError(f"not a name of a header field: {name!r}")
     key = name.lower()
     if key in _RESERVED:
         raise ValueError(f"{name} is set by the server, which frames the response")

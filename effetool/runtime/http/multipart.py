@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # One part's header: Content-Disposition with a name and a file name is 200 octets; 8 KiB is what -max-target allows.
 MAX_HEADER = 8 * 1024
-# What is kept in memory of a form: all part headers and the values of all fields that are no files (413 beyond).
+# What is kept in memory of a form: all part headers and the values of all fields that are not files (413 beyond).
 MAX_KEPT = 1024 * 1024
 _PIECE = 64 * 1024
 _PADDING = 100  # RFC 2046 5.1.1 transport-padding: white space that a gateway may have added behind a delimiter
@@ -45,16 +45,16 @@ def parameters(text: str) -> tuple[str, dict[str, str]]:
     match = _VALUE(text)
     if match is None:
         raise ValueError(text)
-    value, found = match[1].lower(), {}
+    value, values = match[1].lower(), {}
     end = len(text.rstrip("; \t"))
     while match.end() < end:
         match = _PARAMETER(text, match.end())
-        if match is None or match[1].lower() in found:
+        if match is None or match[1].lower() in values:
             raise ValueError(text)
         quoted = match[2]
-        # A backslash before anything else is no quoted-pair but a Windows path, in what browsers have sent for decades.
-        found[match[1].lower()] = match[3] if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted)
-    return value, found
+        # A backslash before anything else is part of a Windows path, as browsers have sent it for decades.
+        values[match[1].lower()] = match[3] if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted)
+    return value, values
 
 
 def read_multipart(source: BinaryIO, boundary: str) -> tuple[list[tuple[str, str]], list[tuple[str, Upload]]]:
@@ -101,15 +101,15 @@ def read_multipart(source: BinaryIO, boundary: str) -> tuple[list[tuple[str, str
 
 
 def _described(header: dict[str, str]) -> tuple[str, str | None, str]:
-    """Return name, file name (None: it is no file) and media type of a part."""
+    """Return name, file name (None: it is not a file) and media type of a part."""
     encoding = header.get("content-transfer-encoding", "binary").lower()
     if encoding not in ("7bit", "8bit", "binary"):  # RFC 7578 4.7: deprecated, and nobody agrees who decodes it
         raise HTTPError(415, "a part of the form has a Content-Transfer-Encoding")
     try:
-        disposition, found = parameters(header["content-disposition"])
-        name = found["name"]
-        extended = found.get("filename*")
-        filename = found.get("filename") if extended is None else _decoded(extended)
+        disposition, values = parameters(header["content-disposition"])
+        name = values["name"]
+        extended = values.get("filename*")
+        filename = values.get("filename") if extended is None else _decoded(extended)
         if filename and _CONTROL(filename):
             raise ValueError(filename)
     except (KeyError, ValueError):

@@ -177,8 +177,8 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
     if "\ncontent-length:" in low or "\ntransfer-encoding:" in low:
         head.length = _body_length(low, minor)
         if "\nexpect:" in low and head.length and minor != "0":
-            found = _EXPECT(low)
-            head.expects = found is not None and found[1].strip(" \t") == "100-continue"
+            match = _EXPECT(low)
+            head.expects = match is not None and match[1].strip(" \t") == "100-continue"
     else:
         head.length = 0
     head.close = minor == "0" or ("\nconnection:" in low and _closes(low))
@@ -188,7 +188,7 @@ def _parse_any(text: str, start: int, limits: Limits, kind: type[H]) -> H | None
 
 def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | None:
     """Decide between waiting for more and refusing, as early as the octets allow."""
-    # RFC 9112 2.2: an empty line before the request-line is ignored. One; a flood of them is no request.
+    # RFC 9112 2.2: an empty line before the request-line is ignored. One; a flood of them is not a request.
     if text.startswith("\r\n", start):
         if text.startswith("\r\n", start + 2):
             raise HTTPError(400, "a request begins with its request-line")
@@ -235,7 +235,7 @@ def goes_on(before: bytes, data: bytes) -> bool:
 def _check_target(method: str, target: str) -> None:
     """RFC 9112 3.2: absolute-form is accepted, asterisk-form for OPTIONS; CONNECT makes no tunnel here.
 
-    A fragment is no part of a target: nginx cuts it off before it looks for a location, and passes it on; Go takes it
+    A fragment is not part of a target: nginx cuts it off before it looks for a location, and passes it on; Go takes it
     for the path; HAProxy refuses it (CVE-2023-45539).
     """
     if method == "CONNECT":
@@ -244,18 +244,18 @@ def _check_target(method: str, target: str) -> None:
         if method != "OPTIONS":
             raise HTTPError(400, "`*` is a target of OPTIONS only")
         return
-    found = _ABSOLUTE(target)
-    if found is None or not found[1] or "@" in found[1] or not _IS_AUTHORITY(found[1]):
+    match = _ABSOLUTE(target)
+    if match is None or not match[1] or "@" in match[1] or not _IS_AUTHORITY(match[1]):
         raise HTTPError(400, "malformed request target")
 
 
 def split_absolute(target: str) -> tuple[str, str] | None:
     """Split an absolute-form target in authority and origin-form; None for the other forms (RFC 9112 3.2.2)."""
-    found = _ABSOLUTE(target)
-    if found is None:
+    match = _ABSOLUTE(target)
+    if match is None:
         return None
-    origin = found[2]
-    return found[1], origin if origin.startswith("/") else "/" + origin
+    origin = match[2]
+    return match[1], origin if origin.startswith("/") else "/" + origin
 
 
 def decode_path(target: str) -> str:
@@ -280,19 +280,19 @@ def _body_length(low: str, minor: str) -> int:
             raise HTTPError(400, "both Content-Length and Transfer-Encoding")
         if minor == "0":
             raise HTTPError(400, "Transfer-Encoding in a request of HTTP/1.0")
-        found = _CODINGS(low)
-        coding = "" if found is None else found[1].strip(" \t")
+        match = _CODINGS(low)
+        coding = "" if match is None else match[1].strip(" \t")
         if codings != 1 or not coding:
             raise HTTPError(400, "malformed Transfer-Encoding")
         if coding != "chunked":
             raise HTTPError(501, "the only transfer coding served is chunked")
         return CHUNKED
-    found = _LENGTH(low)
-    if lengths != 1 or found is None:
+    match = _LENGTH(low)
+    if lengths != 1 or match is None:
         raise HTTPError(400, "malformed Content-Length")
-    if len(found[1]) > 18:  # no wrap anywhere downstream, no quadratic int()
+    if len(match[1]) > 18:  # no wrap anywhere downstream, no quadratic int()
         raise HTTPError(413, "the body is too large")
-    return int(found[1])
+    return int(match[1])
 
 
 def _closes(low: str) -> bool:

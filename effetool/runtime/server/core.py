@@ -129,7 +129,7 @@ class Core(HTTPServer):
         self.sources: dict[int, Source] = {}
         self.waiting: deque[Lifecycle] = deque()  # each with its `current` request
         self.slow: dict[str, int] = {}
-        self.computing: set[str] = set()  # of the slow ones, those that have stepped aside
+        self.computing: set[str] = set()  # of the slow ones, those that run at a lower priority
         self.draining = False
         self.ended = False
         self.forked = False

@@ -2,7 +2,7 @@
 
 The interpreter's lock goes round in turn: beside two runs that compute, the thread that answers all else would get
 a third of the CPU. Linux has a nice value for each thread (sched(7)): the threads that compute get a higher one while
-others wait. It can only be raised without privileges, so a thread that stepped aside ends after its run.
+others wait. It can only be raised without privileges, so a thread whose priority was lowered ends after its run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 
 # How nice, added to the process's own: a third of the share of CPU that others get.
 STEP = 5
-# Seconds of CPU in a run that is no leader's: a run that waits uses none.
+# Seconds of CPU in a run outside the leader: a run that waits uses none.
 COMPUTES = 0.002
 
 

@@ -37,10 +37,10 @@ class Exchange(Transport):
         try:
             lease = server.idle.pop()
         except IndexError:
-            found = server.pool.start()
-            if found is None:
+            started = server.pool.start()
+            if started is None:
                 return self._queue(request, runner)
-            lease = found
+            lease = started
             keep = lease.pooled
         data: bytes | None
         try:
@@ -147,7 +147,7 @@ class Exchange(Transport):
                 return self._plain(request, answer, error.status, error.message), answer, keep
             except (
                 Exception
-            ) as wrong:  # what the author put into it is no answer: that is his mistake, not the client's
+            ) as wrong:  # what the author put into it is not an answer: that is the author's mistake, not the client's
                 error = wrong
         if isinstance(error, Disconnected):
             if server.observer is not None:

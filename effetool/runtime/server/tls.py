@@ -55,7 +55,7 @@ class Wrapper:
             # An encrypted key would make OpenSSL ask at the terminal.
             context.load_cert_chain(self._cert, self._key, password=_no_password)
         except ssl.SSLError as error:
-            reason = error.reason or "it is no certificate chain with its key in PEM"
+            reason = error.reason or "it is not a certificate chain with its key in PEM"
             raise CertificateError(f"-cert {self._cert}: {reason.replace('_', ' ').lower()}") from None
         except OSError as error:
             named = f"-cert {self._cert}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOOK, LOOKS = 1.0, 5
 # A leader that has not polled for so many seconds is stuck; how long `alive` waits for one that was just asleep.
 STUCK, PATIENCE = 5.0, 1.0
-# So many errors, each within so many seconds of the one before, are no accident.
+# So many errors, each within so many seconds of the one before, are not an accident.
 ERRORS, ACCIDENTS = 8, 10.0
 
 
@@ -79,7 +79,7 @@ class Watchdog:
     def persist(self, name: str, work: Callable[[], None]) -> None:
         """Do `work` until it returns: after an error once more, a little later each time.
 
-        Raises the error that is no accident any more, after `fail`.
+        Raises the error that is not an accident any more, after `fail`.
         """
         errors, last = 0, 0.0
         while True:

@@ -56,8 +56,6 @@ class Stats:
         self._ended = Counts()
         # Written by the leader alone, or under the server's lock.
         self.connections = 0
-        self.refused = 0
-        self.timeouts = 0
 
     def counts(self) -> Counts:
         """Return counters for one more thread."""
