@@ -208,7 +208,7 @@ def _incomplete(text: str, start: int, limits: Limits, kind: type[H]) -> H | Non
     begun = _BEGUN(text, start)
     if begun is not None and begun.end() == newline + 1 and not text.startswith("\r\n", begun.end()):
         # What follows the last line end is the start of a field line, or the CR of the end.
-        tail = text[newline + 1 : newline + 2]
+        tail = text[newline + 1 : newline + 3]
         if not tail or _LINE_BEGUN(tail) is not None:
             return None
     if _REQUEST_LINE(text, start) is None:
