@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -102,3 +103,21 @@ def test_a_forbidden_import_breaks_its_contract(copy: Path, contract: str, at: i
         else:
             path.unlink()
     assert done.returncode == 1 and "BROKEN" in done.stdout and "1 broken" in done.stdout, done.stdout + done.stderr
+
+
+def circles(graph: grimp.ImportGraph) -> list[str]:
+    """Return each module that a package above it imports, and that imports that package again, itself or by others."""
+    return [
+        f"{package} -> {module}"
+        for package in sorted(graph.modules)
+        for module in sorted(graph.find_modules_directly_imported_by(package))
+        if module.startswith(f"{package}.") and graph.chain_exists(importer=module, imported=package)
+    ]
+
+
+def test_no_package_and_module_in_it_import_each_other() -> None:
+    """acyclic_siblings compares siblings only."""
+    graph = grimp.build_graph("effetool", cache_dir=None)
+    assert circles(graph) == []
+    graph.add_import(importer="effetool.cli.plain", imported="effetool.cli")
+    assert circles(graph) == ["effetool.cli -> effetool.cli.plain"]

@@ -7,9 +7,7 @@ from typing import Annotated
 import typer
 
 from ..options import Json, Quiet, Traceback, Verbose, reporting
-from .kubernetes import Images, Paths, Registry, Variables, show
-
-Port = Annotated[int, typer.Option("--port", "-p", help="The first effe's port; each next one has one more.")]
+from .options import Images, Paths, Port, Registry, Variables, show
 
 
 def compose(

@@ -11,16 +11,14 @@ import typer
 
 from ..console import Console
 from ..options import Json, Quiet, Traceback, Verbose, reporting
+from .options import Paths
 
 if TYPE_CHECKING:
     from ...deploy.servers import Server
 
 
 def haproxy(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Effes, .pex files, or directories of either; none: those here.", show_default=False),
-    ] = None,
+    paths: Paths = None,
     instances: Annotated[int, typer.Option("--instances", "-n", min=1, help="Instances of each effe.")] = 1,
     port: Annotated[
         int,

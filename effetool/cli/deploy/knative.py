@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..options import Json, Quiet, Traceback, Verbose, reporting
-from .kubernetes import Images, Namespace, Paths, Registry, Variables, show, without_value
+from .options import Images, Namespace, Paths, Registry, Variables, show, without_value
 
 
 def knative(

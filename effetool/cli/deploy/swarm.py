@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from ..options import Json, Quiet, Traceback, Verbose, reporting
-from .compose import Port
-from .kubernetes import Images, Paths, Registry, Variables, show
+from .options import Images, Paths, Port, Registry, Variables, show
 
 
 def swarm(

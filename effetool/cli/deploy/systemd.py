@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from ..options import Json, Quiet, Traceback, Verbose, reporting
-from .compose import Port
-from .kubernetes import Paths, Variables, show, without_value, write
+from .options import Paths, Port, Variables, show, without_value, write
 
 
 def systemd(
