@@ -1,7 +1,8 @@
 # make demo   a working effe-tool in .venv, and an effe made, built, run and asked
-# make test   everything CI runs (Debian parts are installed where root or sudo allows)
+# make test   all but what takes minutes (Debian parts are installed where root or sudo allows)
 # make quick  the fast part of the tests
 # make selectors  the server's tests as on a system without epoll
+# make soak     stress and fuzzing of the server, two minutes each (LENGTH=120)
 # make pythons  the tests on 3.14 and 3.15, in a folder made by debootstrap (root or sudo)
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 DEMO := out/demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test pythons selectors coverage quick lint venv parts clean
+.PHONY: demo test soak pythons selectors coverage quick lint venv parts clean
 
 demo: $(VENV)/.tool
 	@PYTHON="$(BIN)/python" bash docs/demo.sh "$(DEMO)" "$(PORT)"
@@ -47,18 +48,23 @@ lint: venv
 	$(BIN)/python docs/reference.py --check
 
 quick: venv
-	$(BIN)/python -m pytest -q -n 4 -m "not slow and not container and not haproxy and not registry and not systemd and not browser"
+	$(BIN)/python -m pytest -q -n 4 -m "not slow and not soak and not container and not haproxy and not registry and not systemd and not browser"
 
 test: parts
 	$(MAKE) lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not soak"
 	$(MAKE) selectors TESTS="$(addprefix tests/runtime/,server/test_server.py test_contract.py process/test_serve.py process/test_supervisor.py contract/test_async_calls.py server/test_tls.py)"
 	$(MAKE) coverage
 
 # The server as on a system without epoll.
 selectors: TESTS ?= tests/runtime
 selectors: venv
-	EFFE_TEST_WITHOUT_EPOLL=1 $(BIN)/python -m pytest -q -n 2 $(TESTS)
+	EFFE_TEST_WITHOUT_EPOLL=1 $(BIN)/python -m pytest -q -n 2 -m "not soak" $(TESTS)
+
+# What waits or tries at random for minutes. One after the other: each is to have both cores.
+soak: LENGTH ?= 120
+soak: venv
+	EFFE_TEST_SECONDS=$(LENGTH) $(BIN)/python -m pytest -q -m soak tests/soak tests/runtime
 
 pythons:
 	@bash tests/pythons.sh

@@ -142,7 +142,7 @@ exec 9>&-
 case ${1-all} in
     shell) enter bash ;;
     all)
-        parts="not container and not haproxy and not registry and not systemd and not browser"
+        parts="not soak and not container and not haproxy and not registry and not systemd and not browser"
         # What waits by the clock, for minutes, is run on the newest.
         waits="full_house or each_thread_goes_on"
         for version in "${pythons[@]}"; do

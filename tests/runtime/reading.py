@@ -3,6 +3,7 @@
 import json
 import struct
 import subprocess
+from operator import attrgetter
 from pathlib import Path
 
 from effetool.runtime.errors import HTTPError
@@ -13,8 +14,10 @@ LIMITS = Limits(32 * 1024, 8 * 1024, 100)
 MAX_BODY = 1 << 20
 
 
-def requests(stream, cuts=()):
+def requests(stream, cuts=(), told=attrgetter("status")):
     """Return the requests that are run: method, target and body, the last two in hexadecimal; then why it ended.
+
+    That is "end", "close", or what `told` says of the HTTPError.
 
     The stream comes in pieces that end at the cuts, as it may on a connection.
     """
@@ -37,7 +40,7 @@ def requests(stream, cuts=()):
                 if not incoming.complete:
                     break
             except HTTPError as error:
-                return seen, error.status
+                return seen, told(error)
             seen.append((head.method, head.target.encode("latin-1").hex(), incoming.take().hex()))
             if head.close:
                 return seen, "close"
