@@ -244,6 +244,7 @@ class Process:
             "contexts_idle": len(pool.idle),
             "connections_accepted": server.stats.connections,
             "connections": server.connections,
+            "log_records_dropped": self.log.lost,
             "startup_seconds": self.startup,
         }
 

@@ -14,7 +14,8 @@ is seen.
 What a client sends can be in any field, so control characters are escaped in every form: a record cannot be
 forged.
 
-Threads: a record is one `write` or one `sendto` of an immutable string, so threads and workers need no lock.
+A record that cannot be written at once is dropped and counted (writer.py): no request waits for the log. The count is a
+record of its own as soon as writing works again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 import time
 
 from ..secrets import scrub, scrubbed
+from .writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Log:
     each request costs more than the test.
     """
 
-    __slots__ = ("_pid", "_socket", "access_log", "form", "lost", "name", "stream", "syslog")
+    __slots__ = ("_pid", "_socket", "_writer", "access_log", "form", "name", "syslog")
 
     def __init__(
         self,
@@ -59,16 +61,21 @@ class Log:
         stream: int = 2,
         syslog: str = SYSLOG,
     ) -> None:
-        self.name, self.access_log, self.stream, self.syslog = name, access_log, stream, syslog
+        self.name, self.access_log, self.syslog = name, access_log, syslog
+        self._writer = Writer(stream)
         self._socket: socket.socket | None = None
         self._pid = os.getpid()
-        self.lost = 0  # records that could not be written
         if form is None and _terminal(stream):
             form = "text"
         elif form is None:
             self._socket = _connect(syslog)
             form = "syslog" if self._socket else "json"
         self.form = form
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be written."""
+        return self._writer.lost
 
     def info(self, message: str, **fields: Any) -> None:
         self._record("info", message, fields)
@@ -136,23 +143,24 @@ class Log:
         try:
             self._write(level, message, fields)
         except Exception:  # no memory, no descriptor
-            self.lost += 1
+            self._writer.drop()
 
     def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
         now = time.time()
         message, fields = scrub(message), scrubbed(fields)
         if self.form == "syslog" and self._send(level, now, message, fields):
             return
+        self._writer.write(self._line(level, now, message, fields), self._note)
+
+    def _line(self, level: str, now: float, message: str, fields: dict[str, Any]) -> bytes:
         if self.form == "text":
             line = _text(level, now, message, fields)
         else:
             line = _json(level, now, message, self.name, fields)
-        data = line.encode("utf-8", "backslashreplace")
-        try:
-            while data:  # one write, unless a pipe is full in the middle
-                data = data[os.write(self.stream, data) :]
-        except OSError:
-            pass  # stderr is closed or its reader gone: there is nowhere left to say so
+        return line.encode("utf-8", "backslashreplace")
+
+    def _note(self, count: int) -> bytes:
+        return self._line("warning", time.time(), "records were dropped: stderr did not take them", {"records": count})
 
     def _send(self, level: str, now: float, message: str, fields: dict[str, Any]) -> bool:
         """Send a datagram to syslog; False when nobody takes it now (the record then goes to stderr)."""

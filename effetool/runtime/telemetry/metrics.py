@@ -28,6 +28,7 @@ _FAMILIES = (
     ("contexts_idle", "gauge", "Contexts waiting in the pool."),
     ("connections_accepted", "counter", "Connections accepted."),
     ("connections", "gauge", "Connections open now."),
+    ("log_records_dropped", "counter", "Log records that could not be written."),
     ("startup_seconds", "gauge", "Time from the start of the process to its readiness; of the slowest worker."),
 )
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
