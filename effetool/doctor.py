@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from .builder.interpreters import NEWEST, OLDEST, find_pythons
+from .builder.interpreters import NEWEST, OLDEST, find_pythons, find_uv
 from .builder.package.pex_base import pex_version
 from .builder.requirements.declaration import read_declaration
-from .builder.resolve.backends import find_pip, find_uv
+from .builder.resolve.backends import find_pip
 from .builder.store.cache import Cache
-from .builder.virtualenv import cache_home
+from .builder.store.files import cache_path
 from .effe.project import Project, find_all
 from .errors import EffeToolError, Place
 from .image.engines import ENGINES
@@ -175,8 +175,8 @@ def _git() -> Finding:
 
 
 def _cache() -> Finding:
-    root = cache_home()
-    if Cache(root).root is not None and os.access(root, os.W_OK | os.X_OK):
+    root = cache_path()
+    if root.is_absolute() and Cache(root).root is not None and os.access(root, os.W_OK | os.X_OK):
         return Finding("cache", "ok", str(root))
     if not root.is_dir():
         message, fix = "cannot be made", "set XDG_CACHE_HOME to a directory that can be written"

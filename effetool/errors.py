@@ -1,17 +1,17 @@
 """What can go wrong, as values a command can draw: message, place, fix.
 
-    EffeToolError                 exit 1
-    ├── UsageError                exit 2: the command line itself is wrong
-    ├── SourceError               E101 the author's file does not parse, E150–E152 no effe or no tests there
-    ├── InfoError                 E110–E119 INFO
-    ├── ContractError             E120–E122 run and its neighbours
-    ├── DependencyError           E140–E146, E148 what the effe needs and cannot have
-    ├── BuildError                E130–E139, E147 two effes with one output, and a build that fails
-    ├── ScaffoldError             E201, E203–E206 new
-    ├── ServeError                E301 a port
-    ├── EngineError               E401 a container engine
-    ├── ImageError                E402–E408 an image: its base, its reference, a registry
-    └── DeployError               E410–E429 what is deployed together does not fit together, or a proxy refuses
+    EffeToolError            exit 1: E002, a defect of the tool
+    ├── UsageError           exit 2, the command line itself: E001 E115 E143 E144 E147 E151 E153 E202 E304
+    ├── SourceError          the author's file does not parse, or there is no effe: E101 E150 E152
+    ├── InfoError            INFO: E110–E119
+    ├── ContractError        `run` and its neighbours: E120–E122
+    ├── DependencyError      what the effe needs and cannot have: E140–E146 E148 E163
+    ├── BuildError           a build that fails: E130–E139 E147 E160–E162
+    ├── ScaffoldError        `new`: E201 E203–E206
+    ├── ServeError           a server or its port: E301 E308–E310
+    ├── EngineError          a container engine: E401
+    ├── ImageError           an image, its base, its reference, a registry: E130 E402–E409
+    └── DeployError          effes that do not fit together, or a proxy that refuses: E410–E416 E420–E422
 
 Operations raise these and never print; `effetool.cli` catches them in one place and `effetool.cli.console` draws
 them. `effetool.error_codes` holds a paragraph for each code.

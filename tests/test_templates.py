@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from effetool.builder.interpreters import find_pythons
-from effetool.builder.resolve.backends import find_uv
+from effetool.builder.interpreters import find_pythons, find_uv
 from effetool.templating.catalog import list_templates
 from effetool.templating.scaffold import NewOptions, new
 from tests.browser import browsing, until

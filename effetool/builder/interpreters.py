@@ -7,12 +7,14 @@ is what it says.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
-__all__ = ["NEWEST", "OLDEST", "find_pythons", "pythons_here", "this_minor"]
+__all__ = ["NEWEST", "OLDEST", "find_pythons", "find_uv", "pythons_here", "this_minor"]
 
 # The minors of Python 3 that all this is made for and tried on. A new Python is this number.
 OLDEST, NEWEST = 9, 15
@@ -61,3 +63,10 @@ def pythons_here() -> Mapping[int, Path]:
 
 def this_minor() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@cache
+def find_uv() -> str | None:
+    """Return uv's path: beside the tool, else on PATH, None when there is none."""
+    beside = Path(sysconfig.get_path("scripts")) / "uv"
+    return str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")

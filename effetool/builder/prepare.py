@@ -20,15 +20,16 @@ from ..effe.project import Project
 from ..errors import BuildError, DependencyError, EffeToolError, Place
 from .interpreters import pythons_here, this_minor
 from .options import Options
-from .package import git, shell_header
+from .package import git
 from .package.contents import Contents, Prepared, tool_digest
 from .package.files import File, plan
 from .package.pex_base import pex_version
 from .package.zip_writer import DATE_1980
 from .progress import Clock, Progress, Step
 from .requirements.imports import Undeclared, check_imports, follow
+from .requirements.pythons import minors, versions
 from .store.cache import Cache
-from .store.files import digest_of, lacking
+from .store.files import digest_of, unusable_cache
 from .verify.python_support import check_promise
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
     clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
     resolution = _resolve(project, options)
     python = resolution.requires_python if resolution else _python(project)
-    intervals = shell_header.versions(python)
-    taken = set(shell_header.minors(intervals))
+    intervals = versions(python)
+    taken = set(minors(intervals))
     pythons = {minor: path for minor, path in pythons_here().items() if minor in taken}
     if (record := options.record) is not None:
         pythons = {minor: path for minor, path in pythons.items() if f"3.{minor}" in compiled_for(record)}
@@ -111,7 +112,7 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
         declared = (resolution.declaration.file, resolution.declaration.lock) if resolution else ()
         _check_no_source(target, (project.logic, *authors, *filter(None, declared)))
     warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
-    if (missing := lacking()) is not None:
+    if (missing := unusable_cache()) is not None:
         warnings.append(_nothing_kept(missing))
     certain = frozenset(path for path, (_, sure) in reached.modules.items() if sure)
     return Prepared(project, info, contents, resolution, inputs, target, certain, tuple(warnings))
@@ -186,7 +187,7 @@ def _resolve(project: Project, options: Options) -> Resolution | None:
 def _plain(python: str | None) -> bool:
     """Tell whether a requires-python can be taken as it is; of another the resolution says what is wrong, and where."""
     try:
-        shell_header.versions(python or DEFAULT_PYTHON)
+        versions(python or DEFAULT_PYTHON)
     except DependencyError:
         return False
     return True

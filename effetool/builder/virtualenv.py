@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,13 +22,14 @@ from pathlib import Path
 from .. import __version__
 from ..effe.script import Script
 from ..errors import DependencyError, Place
+from .interpreters import find_uv, pythons_here
+from .requirements.pythons import admits
+from .store.files import cache_folder
 
 __all__ = ["Environment", "environment"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(.*)", re.DOTALL)
-# Asked of an interpreter, once for each environment and only where requires-python refuses this one.
-MINORS = range(9, 30)
 
 
 @dataclass(frozen=True)
@@ -64,27 +64,18 @@ def environment(
         DependencyError: E140 when a requirement cannot be installed, E146 when there is no fitting Python.
     """
     wanted = [*script.dependencies, *extra]
-    fits = _admits(script.requires_python, sys.version_info[:2])
+    fits = _fits(script, sys.version_info[1])
     if fits and all(_here(requirement) for requirement in wanted):
         return Environment(sys.executable, own=True)
     python = sys.executable if fits else _python(script)
     names = sorted({requirement.strip() for requirement in wanted})
     key = json.dumps([python, sys.version, names, str(PACKAGE), __version__])
-    folder = cache_home() / "environments" / hashlib.sha256(key.encode()).hexdigest()[:20]
+    folder = cache_folder() / "environments" / hashlib.sha256(key.encode()).hexdigest()[:20]
     inside = folder / "bin" / "python"
     if not inside.exists():
         progress(f"installing {', '.join(names) or 'an environment'}")
         _make(folder, python, names, script, None if index is None else index())
     return Environment(str(inside), own=False)
-
-
-def cache_home() -> Path:
-    """Return where effe-tool keeps what it can make again (XDG Base Directory Specification)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if base.is_absolute():
-        return base / "effe-tool"
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is none
-    return home / ".cache" / "effe-tool" if home.is_absolute() else Path(tempfile.gettempdir(), "effe-tool")
 
 
 def _here(requirement: str) -> bool:
@@ -113,39 +104,25 @@ def _here(requirement: str) -> bool:
     return not parsed.extras and parsed.url is None and parsed.specifier.contains(version, prereleases=True)
 
 
-def _admits(requires: str | None, version: tuple[int, ...]) -> bool:
-    """Tell whether a specifier such as `>=3.9,<3.14` admits a minor version of Python."""
-    for clause in (requires or "").replace(" ", "").split(","):
-        match = re.fullmatch(r"(>=|<=|==|!=|~=|<|>)(\d+)\.(\d+)(?:\.(\d+))?(\.\*)?", clause)
-        if match is None:
-            continue  # an exotic one: the resolver has the last word
-        bound, ours, operator = (int(match[2]), int(match[3])), version[:2], match[1]
-        refused = {
-            ">=": ours < bound,
-            "<=": ours > bound,
-            "==": ours != bound,
-            "!=": ours == bound and match[4] is None,
-            "~=": ours < bound or ours[0] != bound[0] or (match[4] is not None and ours != bound),
-            "<": ours > bound or (ours == bound and not int(match[4] or 0)),
-            ">": ours < bound or (ours == bound and match[4] is None),
-        }[operator]
-        if refused:
-            return False
-    return True
+def _fits(script: Script, minor: int) -> bool:
+    try:
+        return admits(script.requires_python or "", (3, minor))
+    except ValueError:
+        return True  # `declaration` reports it with its place
 
 
 def _python(script: Script) -> str:
     """Find another Python that requires-python admits, the newest first."""
-    for minor in reversed(MINORS):
-        if _admits(script.requires_python, (3, minor)) and (found := shutil.which(f"python3.{minor}")):
+    for minor, path in sorted(pythons_here().items(), reverse=True):
+        if _fits(script, minor):
             asked = subprocess.run(
-                [found, "-c", "import sys; print(sys.version_info[1])"], check=False, capture_output=True, text=True
+                [path, "-c", "import sys; print(sys.version_info[1])"], check=False, capture_output=True, text=True
             )
             if asked.returncode == 0 and asked.stdout.strip() == str(minor):
-                return found
+                return str(path)
     have = ".".join(map(str, sys.version_info[:2]))
     raise DependencyError(
-        f"requires-python is {script.requires_python}, and no Python on PATH fits (effe-tool runs on {have})",
+        f"requires-python is {script.requires_python}, and no Python of this machine fits (effe-tool runs on {have})",
         code="E146",
         fix="install one, or widen requires-python in the script block",
     )
@@ -156,7 +133,7 @@ def _make(folder: Path, python: str, names: list[str], script: Script, index: Ma
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=folder.parent))
     try:
-        uv = _uv() if index is not None else None
+        uv = find_uv() if index is not None else None
         if uv:
             _run([uv, "venv", "--quiet", "--no-config", "--python", python, "--allow-existing", str(made)], index)
         else:
@@ -219,8 +196,3 @@ def _install(command: list[str], environ: Mapping[str, str] | None, names: list[
 def _last_lines(text: str) -> tuple[str, ...]:
     lines = [line for line in text.splitlines() if line.strip()]
     return tuple(lines[-3:])
-
-
-def _uv() -> str | None:
-    beside = Path(sys.executable).with_name("uv")
-    return str(beside) if beside.is_file() else shutil.which("uv")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from effetool.builder.resolve.backends import find_uv
+from effetool.builder.interpreters import find_uv
 from tests.develop.conftest import Dev
 from tests.served import serve
 

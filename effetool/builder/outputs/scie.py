@@ -28,6 +28,7 @@ from ..package import shell_header
 from ..package.contents import Prepared
 from ..package.pex_base import pex_environment, pex_version
 from ..progress import Clock
+from ..requirements.pythons import minors, versions
 from ..resolve.target import Platform, read_platform, this_platform
 from ..store.cache import Cache
 from ..store.files import digest_of
@@ -198,7 +199,7 @@ def _minor(prepared: Prepared, platform: Platform) -> int:
     contents, resolution = prepared.contents, prepared.resolution
     if resolution is not None:
         return max(target.python[1] for target in resolution.targets if target.platform == platform)
-    return max(contents.pythons, default=shell_header.minors(shell_header.versions(contents.python))[0])
+    return max(contents.pythons, default=minors(versions(contents.python))[0])
 
 
 def _platforms(options: Options) -> list[Platform]:

@@ -18,17 +18,12 @@ import marshal
 import re
 import shlex
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 
-from ...errors import DependencyError
-from ..requirements.versions import Specifiers, Version
-
-__all__ = ["HEADER_SIZE", "Interval", "header", "minors", "program", "section", "versions"]
+__all__ = ["HEADER_SIZE", "header", "program", "section"]
 
 # Room for the header: its length must not depend on the offsets it names.
 HEADER_SIZE = 4096
-NEWEST = 40
 # Every variable by which a user asks pex for something else than to start the effe (pex --help-variables).
 # PEX_ROOT, PEX_VERBOSE, PEX_EMIT_WARNINGS, PEX_MAX_INSTALL_JOBS change how pex's boot works, not what it starts.
 CONTROL = (
@@ -92,47 +87,6 @@ PROGRAM = (
     "f.seek({offset});d=f.read({size});f.seek({source_offset});"
     "exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),dict(__name__='effe',data=d,launcher=s))"
 )
-
-Interval = tuple[tuple[int, int, int], tuple[int, int, int]]
-
-
-@lru_cache(maxsize=64)
-def versions(specifier: str) -> tuple[Interval, ...]:
-    """Return the half-open intervals of CPython 3 versions that `specifier` (PEP 440, such as `>=3.9,<3.13`) takes.
-
-    Raises:
-        DependencyError: E142 when it is no specifier, or takes no version from 3.9 on.
-    """
-    try:
-        wanted = Specifiers(specifier)
-    except ValueError as error:
-        raise DependencyError(f"requires-python: {error}", code="E142", fix='write requires-python = ">=3.9"') from None
-    # The answer can change only beside a version that is named.
-    edges = {(3, minor, 0) for minor in range(9, NEWEST)}
-    for _, named in wanted.clauses:
-        major, minor, micro = (*Version(named.removesuffix(".*")).release, 0, 0)[:3]
-        edges |= {(major, minor, micro), (major, minor, micro + 1)}
-    points = sorted(edge for edge in edges if edge >= (3, 9, 0))
-    found: list[Interval] = []
-    for low, high in zip(points, [*points[1:], (4, 0, 0)], strict=True):
-        if low[0] == 3 and wanted.admit("{}.{}.{}".format(*low)):
-            if found and found[-1][1] == low:
-                found[-1] = (found[-1][0], high)
-            else:
-                found.append((low, high))
-    if not found:
-        raise DependencyError(
-            f"requires-python {specifier!r} takes no Python that an effe runs on: 3.9 or newer",
-            code="E142",
-            fix='write requires-python = ">=3.9"',
-        )
-    return tuple(found)
-
-
-def minors(intervals: Iterable[Interval]) -> list[int]:
-    """Return the minors of Python 3 of which at least one release is taken, newest first."""
-    taken = list(intervals)
-    return [m for m in range(NEWEST - 1, 8, -1) if any(low < (3, m + 1, 0) and high > (3, m, 0) for low, high in taken)]
 
 
 def section(loader: bytes, facts: Mapping[str, object], modules: Sequence[bytes], magic: bytes) -> bytes:

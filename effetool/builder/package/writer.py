@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ...effe.artifact import BUILD_RECORD
 from ...effe.info import Info
 from ...errors import BuildError, Place
+from ..requirements.pythons import minors, versions
 from ..store.cache import Cache
 from . import shell_header, zip_writer
 from .bytecode import compile_for
@@ -85,8 +86,8 @@ def write(
     runtime = _runtime(cache)
     own = embedded(contents.info, contents.module)
     author = {file.name: file for file in contents.files}
-    intervals = shell_header.versions(contents.python)
-    taken = shell_header.minors(intervals)
+    intervals = versions(contents.python)
+    taken = minors(intervals)
     loader = (HOUSE / "builder/package/loader.py").read_bytes()
     inside = zip_writer.entries(base)
     told = {"versions": intervals, "unpack": _unpack(contents, {wheel.file for wheel in wheels}), "wheels": None}

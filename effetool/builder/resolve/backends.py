@@ -11,10 +11,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -24,6 +22,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ...errors import DependencyError
+from ..interpreters import find_uv
 from ..requirements.requirement import normalise
 from .index import Index
 from .lock import File, Pin, parse_pins, write_lock
@@ -65,13 +64,6 @@ class Question:
     def local(self) -> bool:
         """Whether the target is the running Python on this machine: only there can a wheel be built."""
         return self.target == this_target()
-
-
-@cache
-def find_uv() -> str | None:
-    """Return uv's path: beside the tool, else on PATH, None when there is none."""
-    beside = Path(sysconfig.get_path("scripts")) / "uv"
-    return str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")
 
 
 @cache

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..requirements.pythons import admits
 from ..requirements.requirement import Requirement
-from ..requirements.versions import Specifiers, Version
-from .target import MINORS, Target, admits
+from ..requirements.versions import Version
+from .target import MINORS, Target
 from .wheels import Metadata
 
 Wheel = tuple[str, Metadata]  # file name, what it says
@@ -63,7 +64,7 @@ def _admitted(metadata: Metadata, target: Target) -> bool:
     if not metadata.requires_python:
         return True
     try:
-        return admits(Specifiers(metadata.requires_python), target.python)
+        return admits(metadata.requires_python, target.python)
     except ValueError:
         return True  # legacy metadata such as ">=3.6.*", which the resolver has judged
 
@@ -75,8 +76,7 @@ def narrow(declared: str, served: Sequence[tuple[int, int]]) -> str:
         declared: a version specifier, possibly empty.
         served: the minors that are served, ascending, at least one.
     """
-    specifiers = Specifiers(declared)
-    allowed = [minor for minor in MINORS if admits(specifiers, minor)]
+    allowed = [minor for minor in MINORS if admits(declared, minor)]
     clauses = _lowest_only([clause.strip() for clause in declared.split(",") if clause.strip()])
     if list(served) == allowed:
         if f"==3.{served[0][1]}.*" in clauses:

@@ -191,7 +191,7 @@ def read_index(environ: Mapping[str, str] = os.environ) -> Index:
 
 
 def _config_files(environ: Mapping[str, str]) -> list[Path]:
-    home = Path(environ.get("HOME") or "~").expanduser()
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - raises without a home directory
     shared = environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     files = [Path(folder) / "pip" / "pip.conf" for folder in reversed(shared.split(os.pathsep)) if folder]
     if sys.platform == "darwin":

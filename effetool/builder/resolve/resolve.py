@@ -17,7 +17,7 @@ from typing import Protocol
 from ...effe.project import Project
 from ...errors import DependencyError, Place, UsageError
 from ..requirements.declaration import Declaration, find_lock, find_text, lock_path, read_declaration
-from ..requirements.versions import Specifiers
+from ..requirements.pythons import admits
 from ..store.files import write_atomic
 from .backends import Question, Unresolved, build_wheel, choose, resolve_pins
 from .compatibility import narrow, serves
@@ -25,7 +25,7 @@ from .explain import explain
 from .index import Index, read_index
 from .lock import File, Lock, Pin, join_pins, read_lock, unmet, write_lock
 from .resolution import Distribution, Resolution, question_key, recall, remember
-from .target import MINORS, Target, admits, read_platform, read_pythons, this_platform, this_target
+from .target import MINORS, Target, read_platform, read_pythons, this_platform, this_target
 from .wheels import adopt, built_before, fetch, find_wheel, note_built, read_metadata
 
 Progress = Callable[[str], None]
@@ -104,7 +104,7 @@ def resolve(
     declared = declaration.requires_python or (lock.requires_python if lock else None) or ""
     targets, wanted, open_ended = _targets(declaration, declared, wishes)
     if not declaration.requirements and lock is None:
-        served = [minor for minor in MINORS if admits(Specifiers(wanted), minor)]
+        served = [minor for minor in MINORS if admits(wanted, minor)]
         why = "no dependencies" if declaration.file is None else f"no dependencies, by {declaration.origin}"
         return Resolution(declaration, (), targets, narrow(wanted, served), "", "none", why, fresh=True)
     index = read_index()
@@ -128,19 +128,18 @@ def resolve(
 def _targets(declaration: Declaration, declared: str, wishes: Wishes) -> tuple[tuple[Target, ...], str, bool]:
     """Return the targets, the whole constraint, and whether its newest Pythons may be left out."""
     platforms = tuple(dict.fromkeys(map(read_platform, wishes.platforms))) or (this_platform(),)
-    specifiers = Specifiers(declared)
     if wishes.python:
         given = wishes.python.strip()
         asked = read_pythons(given)
-        minors = [minor for minor in asked if admits(specifiers, minor)]
+        minors = [minor for minor in asked if admits(declared, minor)]
         if given[0].isdigit():
             given = f"=={given}.*"
         wanted = ",".join(
             dict.fromkeys(clause.strip() for clause in f"{given},{declared}".split(",") if clause.strip())
         )
-        open_ended = admits(Specifiers(wanted), (3, 99))
+        open_ended = admits(wanted, (3, 99))
     else:
-        minors = [minor for minor in MINORS if admits(specifiers, minor)]
+        minors = [minor for minor in MINORS if admits(declared, minor)]
         here = this_target().python
         minors = [here] if here in minors else minors[:1]
         wanted, open_ended = declared, False
@@ -192,7 +191,7 @@ def _by_lock(case: _Case, lock: Lock, declaration: Declaration | None) -> Answer
     if declaration and (gone := lock.roots - {requirement.name for requirement in declaration.requirements}):
         raise DependencyError(f"{min(gone)} is in it, and no longer declared", code="E144", fix="--lock")
     for target in case.targets:
-        if lock.requires_python and not admits(Specifiers(lock.requires_python), target.python):
+        if lock.requires_python and not admits(lock.requires_python, target.python):
             message = f"{lock.path.name} is for Python {lock.requires_python}, not for {target.version}"
             raise DependencyError(message, code="E143", place=Place(lock.path), fix="effe-tool build --lock")
         pins = lock.select(target)
@@ -357,9 +356,8 @@ def _served(
     wheels = [(one.wheel.name, one.metadata) for one in distributions]
     roots = case.declaration.requirements if rooted else None
     platforms = tuple(dict.fromkeys(target.platform for target in targets))
-    specifiers = Specifiers(case.declared)
     served, reasons = [], []
-    for minor in (minor for minor in MINORS if admits(specifiers, minor)):
+    for minor in (minor for minor in MINORS if admits(case.declared, minor)):
         reason = next(filter(None, (serves(roots, wheels, Target(minor, where)) for where in platforms)), None)
         if reason is None:
             served.append(minor)

@@ -15,7 +15,7 @@ from functools import cache
 
 from ...errors import UsageError
 from ..interpreters import NEWEST, OLDEST
-from ..requirements.versions import Specifiers
+from ..requirements.pythons import admits
 
 # The Pythons an artefact can promise. One more than there is: what has no wheel for that promises no Python to come.
 MINORS = tuple((3, minor) for minor in range(OLDEST, NEWEST + 2))
@@ -229,10 +229,9 @@ def read_pythons(text: str) -> list[tuple[int, int]]:
     if re.fullmatch(r"\d+\.\d+", wanted):
         wanted = f"=={wanted}.*"
     try:
-        specifiers = Specifiers(wanted)
+        found = [minor for minor in MINORS if admits(wanted, minor)]
     except ValueError as error:
         raise UsageError(f"--python {text}: {error}", code="E143", fix='write for example --python ">=3.9"') from None
-    found = [minor for minor in MINORS if admits(specifiers, minor)]
     if not found:
         raise UsageError(
             f"--python {text} admits none of {_dotted(MINORS[0])} to {_dotted(MINORS[-1])}",
@@ -240,11 +239,6 @@ def read_pythons(text: str) -> list[tuple[int, int]]:
             fix='write for example --python ">=3.9"',
         )
     return found
-
-
-def admits(specifiers: Specifiers, python: tuple[int, int]) -> bool:
-    """Tell whether some release of a Python minor meets the specifiers (`>=3.9.2` and `!=3.9.0` still admit 3.9)."""
-    return any(specifiers.admit(f"{_dotted(python)}.{micro}") for micro in (99, *range(30)))
 
 
 def _dotted(python: tuple[int, int]) -> str:

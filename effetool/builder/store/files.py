@@ -26,22 +26,28 @@ def cache_folder() -> Path:
     return _folder(_base())
 
 
-def lacking() -> Path | None:
-    """Return the folder that should be the cache and cannot be, None where all is well."""
-    folder = Path(_base()) / "effe-tool"
-    return None if _folder(_base()) == folder else folder
+def cache_path() -> Path:
+    """Return where the cache of this user should be; `~` stays in it where there is no home directory."""
+    return Path(_base()) / "effe-tool"
+
+
+def unusable_cache() -> Path | None:
+    """Return the folder that should be the cache and cannot be, None where it can."""
+    return None if cache_folder() == cache_path() else cache_path()
 
 
 def _base() -> str:
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification: a relative path is to be ignored.
-    return base if base.startswith("/") else str(Path("~/.cache").expanduser())
+    # The specification: a relative path is to be ignored. Path.expanduser raises for a user without a home directory.
+    return base if base.startswith("/") else os.path.expanduser("~/.cache")  # noqa: PTH111
 
 
 @cache
 def _folder(base: str) -> Path:
     folder = Path(base) / "effe-tool"
     try:
+        if not folder.is_absolute():
+            raise FileNotFoundError(base)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
         ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.pylock import Pylock
 
-from effetool.builder.resolve.backends import find_uv
+from effetool.builder.interpreters import find_uv
 from effetool.builder.resolve.lock import File, Pin, join_pins, read_lock, write_lock
 from effetool.builder.resolve.resolve import resolve
 from effetool.builder.resolve.target import Target, this_platform
