@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,43 @@ CODE: Edits = {
 }
 
 
+OUTPUT: Edits = {
+    "effetool/cli/build.py": [
+        (
+            "    lock: Annotated[",
+            '    tar: Annotated[bool, typer.Option("--tar", help="Make a tar too.")] = False,\n    lock: Annotated[',
+        ),
+        ("            lock=lock,\n", "            tar=tar,\n            lock=lock,\n"),
+    ],
+    "effetool/builder/options.py": [("    lock: bool = False\n", "    tar: bool = False\n    lock: bool = False\n")],
+    "effetool/builder/build.py": [
+        (
+            "    if options.scie is None:\n",
+            "    if options.tar:\n        from .outputs.some import make_tar\n\n        make_tar(artifact)\n"
+            "    if options.scie is None:\n",
+        )
+    ],
+    "effetool/builder/outputs/some.py": """
+from __future__ import annotations
+
+import tarfile
+
+from ...effe.artifact import Artifact
+
+
+def make_tar(artifact: Artifact) -> None:
+    with tarfile.open(artifact.path.with_suffix(".tar"), "w") as tar:
+        tar.add(artifact.path, artifact.path.name)
+""",
+}
+
+
+def output(copy: Copy) -> None:
+    copy.tool("build", "--tar", copy.effe)
+    with tarfile.open(copy.root.parent / "probe-1.0.tar") as tar:
+        assert tar.getnames() == ["probe-1.0.pex"]
+
+
 def flag(copy: Copy) -> None:
     assert "  -call-path PATH" in copy.run("-m", "effetool.runtime", copy.effe, "-help")
     with serve(copy.serving, copy.root, copy.root / "log", copy.environ()) as served:
@@ -220,6 +258,7 @@ ADDITIONS: dict[str, tuple[Edits, Callable[[Copy], None]]] = {
     "a rule for a request header": (REQUEST, request),
     "a response header that authors may not set": (FORBIDDEN, forbidden),
     "a response header that the server sends, unless the author does": (SENT, sent),
+    "an output of build": (OUTPUT, output),
     "a deploy target": (TARGET, target),
     "a template": (TEMPLATE, template),
     "an error code": (CODE, code),
