@@ -52,7 +52,7 @@ quick: venv
 
 test: parts
 	$(MAKE) lint
-	$(BIN)/python -m pytest -n 2 -m "not soak"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak"
 	$(MAKE) selectors TESTS="$(addprefix tests/runtime/,server/test_server.py test_contract.py process/test_serve.py process/test_supervisor.py contract/test_async_calls.py server/test_tls.py)"
 	$(MAKE) coverage
 
@@ -61,10 +61,11 @@ selectors: TESTS ?= tests/runtime
 selectors: venv
 	EFFE_TEST_WITHOUT_EPOLL=1 $(BIN)/python -m pytest -q -n 2 -m "not soak" $(TESTS)
 
-# What waits or tries at random for minutes. One after the other: each is to have both cores.
+# What waits, or tries at random, for minutes. What tries has both cores.
 soak: LENGTH ?= 120
 soak: venv
-	EFFE_TEST_SECONDS=$(LENGTH) $(BIN)/python -m pytest -q -m soak tests/soak tests/runtime
+	EFFE_TEST_SECONDS=$(LENGTH) $(BIN)/python -m pytest -q -m soak tests/soak
+	$(BIN)/python -m pytest -q -n 3 -m soak tests/runtime
 
 pythons:
 	@bash tests/pythons.sh

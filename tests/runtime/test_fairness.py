@@ -147,9 +147,22 @@ class Good(threading.Thread):
             sock.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("flags", [["-max-connections", "64"], []], ids=["64", "clamped"])
-@pytest.mark.parametrize("kind", KINDS)
+# Each is watched for seconds: these here in `make test`, all the others in `make soak`.
+FEW = ("idle", "head", "flush", "handshake")
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [
+        *(pytest.param(kind, ["-max-connections", "64"], id=kind, marks=pytest.mark.slow) for kind in FEW),
+        *(
+            pytest.param(kind, ["-max-connections", "64"], id=kind, marks=pytest.mark.soak)
+            for kind in KINDS
+            if kind not in FEW
+        ),
+        *(pytest.param(kind, [], id=f"{kind}-clamped", marks=pytest.mark.soak) for kind in KINDS),
+    ],
+)
 def test_a_full_house_keeps_no_good_client_out(serve, tmp_path, kind, flags):
     """`ulimit -n 128`; 95 of 100 requests are answered within a second, of clients that come and of those that stay."""
     context = None

@@ -14,8 +14,8 @@ from effetool.runtime.flags import parse
 
 from ..conftest import HIDDEN, ROOT
 
-# The suite's share; an hour is `EFFE_STRESS_SECONDS=3600 pytest tests/runtime/server/test_leader.py -k stress`.
-SECONDS = float(os.environ.get("EFFE_STRESS_SECONDS", "12"))
+# The suite's share; an hour is `EFFE_TEST_SECONDS=3600 pytest tests/runtime/server/test_leader.py -k stress`.
+SECONDS = float(os.environ.get("EFFE_TEST_SECONDS", "4"))
 
 LOGIC = """
 import time, threading, zlib

@@ -349,7 +349,7 @@ def test_a_trailer_that_drips_is_no_progress_of_a_rest(target):
     ends(client.drip([b"x"] * 400, 0.1), T)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_client_that_reads_why_it_was_refused_has_half_a_minute(serve):
     """Any octet is progress there, and the total is what ends it."""
     client = Plain(serve(EFFE))

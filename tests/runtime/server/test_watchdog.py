@@ -144,8 +144,16 @@ def check(serve, error, places, mode=""):
     return missed
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("error", ["RuntimeError", "MemoryError", "OSError", "SystemExit", "KeyboardInterrupt"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param("RuntimeError", marks=pytest.mark.slow),
+        *(
+            pytest.param(name, marks=pytest.mark.soak)
+            for name in ("MemoryError", "OSError", "SystemExit", "KeyboardInterrupt")
+        ),
+    ],
+)
 def test_each_thread_goes_on_after_an_error_at_each_of_its_calls(serve, error):
     """Every place is reached; after it requests are answered, /live says so, and no context is lost."""
     assert check(serve, error, PLACES) == set()
