@@ -1,4 +1,4 @@
-"""What may look on while a server serves: the developer's loop and the client of tests. Types only."""
+"""How the developer's loop and the client of tests hear of runs and answers. Types only: never imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sockets are ready: epoll where there is one, `selectors` elsewhere, with one face.
+"""Which sockets are ready: epoll where there is one, `selectors` elsewhere, with one interface.
 
 Both are level-triggered: what a leader has not handled is reported again to the next one.
 """
@@ -62,7 +62,7 @@ class Selector:
                 if mask:
                     self._selector.register(fd, (1 if mask & READ else 0) | (2 if mask & WRITE else 0))
             except (ValueError, KeyError, OSError):
-                pass  # closed meanwhile: a later change of the same number is its next life
+                pass  # closed meanwhile: a later change of the same number is of the next descriptor
         ready = self._selector.select(None if timeout < 0 else timeout)
         return [(key.fd, READ | WRITE if events == 3 else READ if events == 1 else WRITE) for key, events in ready]
 
@@ -72,5 +72,5 @@ class Selector:
 
 
 def poller(wake: Callable[[], None]) -> Epoll | Selector:
-    """Return the best there is on this system; `wake` interrupts a wait."""
+    """Make an Epoll, or a Selector where the system has no epoll; `wake` interrupts a wait."""
     return Epoll(wake) if hasattr(select, "epoll") else Selector(wake)
