@@ -235,6 +235,7 @@ class Process:
         counts, in_use = server.stats.snapshot(), pool.in_use
         return {
             "requests": counts.statuses[1:],
+            "refused": [*server.refusals.counts],
             "request_duration_seconds": [counts.seconds, *counts.buckets],
             "requests_in_flight": in_use,
             "queue_length": len(server.waiting),

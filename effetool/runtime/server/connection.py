@@ -10,6 +10,7 @@ from ..contract.request import Request
 from ..errors import HTTPError
 from ..http.body import COLLECTED, Incoming
 from ..http.parser import goes_on, parse_head
+from ..telemetry.refusals import UNREAD
 from .exchange import Exchange
 from .poller import READ, WRITE
 from .states import BODY, DRAIN, DRAINED, FLUSH, IDLE, IN_TIME, LINGER, LINGER_SECONDS, PROGRESS, QUEUED, RUN
@@ -354,6 +355,7 @@ class Connection(Exchange, BaseHTTPRequestHandler):
         elif state == QUEUED:
             self.server.give_up(self, runner)
         elif state == FLUSH:
+            self.server.refusals.note(UNREAD, self.peer()[0])
             self.abort()
         elif state == IDLE and self.deadline != self._granted and self._has_come():
             # Once: octets of a TLS record that never becomes whole would be there each time.

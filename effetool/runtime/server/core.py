@@ -15,6 +15,7 @@ from ..errors import HTTPError
 from ..http.head import Clock
 from ..http.parser import Limits
 from ..telemetry.counters import Stats
+from ..telemetry.refusals import CROWDED, UNREAD, WAITING, Refusals
 from .context_pool import Pool
 from .states import ASKING, BODY, FLUSH, IDLE, QUEUED, Lifecycle, rank
 from .stdlib_http import HTTPServer
@@ -106,6 +107,7 @@ class Core(HTTPServer):
         self.tls = tls
         self.observer = observer
         self.stats = Stats()
+        self.refusals = Refusals(log if settings.access_log and observer is None else None)
         self.clock = Clock()
         self.pool = Pool(logic, settings.concurrency, log)
         self.idle = self.pool.idle
@@ -217,6 +219,7 @@ class Core(HTTPServer):
             if connection.waits:
                 self.cut(connection)
             else:
+                self.refusals.note(CROWDED, connection.peer()[0])
                 # A reset where an answer is not complete: the client must not take it for one.
                 connection.abort() if connection.state == FLUSH else connection.close()
                 closed = True
@@ -225,8 +228,10 @@ class Core(HTTPServer):
     def cut(self, connection: Lifecycle) -> None:
         """End the connection of a run that waits for its client."""
         with self.lock:  # under it the run begins and ends to wait, so the descriptor is this connection's still
-            if connection.waits:
-                connection.cut()
+            if not connection.waits:
+                return
+            connection.cut()
+        self.refusals.note(WAITING, connection.peer()[0])
 
     def free(self, now: float) -> None:
         """Cut off runs that wait for a client without progress, while requests wait for their contexts."""
@@ -278,6 +283,7 @@ class Core(HTTPServer):
             recent = connection.deadline - self.write_timeout > since
             if recent and (not too_much or connection.flows or connection is slow[-1]):
                 continue
+            self.refusals.note(UNREAD, connection.peer()[0])
             connection.abort()
             count += 1
         if count:

@@ -9,6 +9,7 @@ from ..contract.response import Response, respond
 from ..errors import Disconnected, HTTPError
 from ..http.head import CONTINUE, REASONS, TEXT
 from ..telemetry.counters import QUICK
+from ..telemetry.refusals import OTHER, STATUSES
 from .core import overloaded
 from .poller import READ
 from .states import PROGRESS, RUN
@@ -242,10 +243,16 @@ class Exchange(Transport):
                 self.deadline = float("inf")
                 return
             request.abandoned = True
+            took = monotonic() - self.deadline + server.run_timeout
             self.to_idle()
             self.current = None
         server.log.error("run() exceeded -timeout: answered 504", request_id=request.id, target=request.target)
         self.refuse(HTTPError(504, "the function took too long"), runner)
+        if server.settings.access_log:
+            server.log.access(
+                request.method, request.target, 504, 0, took, self.peer()[0],
+                request_id=request.id, traceparent=request.headers.get("traceparent"),
+            )  # fmt: skip
 
     # The thread of the run only.
 
@@ -304,6 +311,7 @@ class Exchange(Transport):
             % (extra.encode("latin-1"), len(body), body)
         )
         runner.counts.observe(error.status, 0.0)
+        self.server.refusals.note(STATUSES.get(error.status, OTHER), self.peer()[0], error.status)
         self.close_after()
         try:
             self._send(data, DONTWAIT)

@@ -169,6 +169,7 @@ class Server(Core):
         self.now = now
         self.next_tick = now + TICK
         self.clock.tick()
+        self.refusals.tick(now)
         for source in list(self.sources.values()):
             if source.deadline <= now:
                 try:

@@ -139,6 +139,10 @@ class Lifecycle(Source):
         """End both directions, so that a run that waits for the client learns of it. Under the lock, while `waits`."""
         raise NotImplementedError
 
+    def peer(self) -> tuple[str, int]:
+        """Return the client's address and port."""
+        raise NotImplementedError
+
     def refuse(self, error: Any, runner: Any) -> None:
         """Answer the HTTPError, and close."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ import struct
 from time import monotonic
 
 from ..errors import Disconnected
+from ..telemetry.refusals import UNREAD
 from .poller import READ, WRITE
 from .states import BODY, CLOSED, FLUSH, LINGER, LINGER_MOST, LINGER_SECONDS, PROGRESS, Lifecycle
 
@@ -165,6 +166,7 @@ class Transport(Lifecycle):
             view = view[sent:]
             self._stalled += self._wait(WRITE, self.server.write_timeout - self._stalled)
             if self._stalled >= self.server.write_timeout:
+                self.server.refusals.note(UNREAD, self.peer()[0])
                 raise self._lost("it does not read")
 
     def _lost(self, why: str | None) -> Disconnected:

@@ -8,6 +8,7 @@ and two of them can be added.
 from __future__ import annotations
 
 from .counters import BUCKETS
+from .refusals import REASONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # name, type, help.
 _FAMILIES = (
     ("requests", "counter", "Requests answered, by class of status."),
+    ("refused", "counter", "Requests refused and connections cut off, by reason."),
     ("request_duration_seconds", "histogram", "Time from the head of a request to the end of its answer."),
     ("requests_in_flight", "gauge", "Requests being served now."),
     ("queue_length", "gauge", "Requests waiting for a context."),
@@ -31,7 +33,7 @@ _FAMILIES = (
     ("log_records_dropped", "counter", "Log records that could not be written."),
     ("startup_seconds", "gauge", "Time from the start of the process to its readiness; of the slowest worker."),
 )
-_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_CLASSES = tuple(f'code="{digit}xx"' for digit in range(1, 6))
 
 
 def add(one: Snapshot, other: Snapshot) -> Snapshot:
@@ -80,9 +82,8 @@ def _family(lines: list[str], name: str, kind: str, what: str, rows: Sequence[tu
         if kind == "histogram":
             _histogram(lines, name, label, value)
         elif isinstance(value, list):
-            for code, count in zip(_CLASSES, value):
-                one = f'code="{code}"'  # (nested quotes in an f-string need Python 3.12)
-                lines.append(f"{full}{_labels(label, one)} {_number(count)}")
+            kinds = [f'reason="{each}"' for each in REASONS] if "refused" in name else _CLASSES
+            lines += [f"{full}{_labels(label, one)} {_number(count)}" for one, count in zip(kinds, value)]
         else:
             lines.append(f"{full}{_labels(label)} {_number(value)}")
 

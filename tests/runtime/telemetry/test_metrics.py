@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from effetool.runtime.telemetry import metrics
 from effetool.runtime.telemetry.counters import Counts
 from effetool.runtime.telemetry.metrics import add, exposition, retired
+from effetool.runtime.telemetry.refusals import REASONS
 
 GAUGES = {
     "requests_in_flight": 1,
@@ -16,6 +17,8 @@ GAUGES = {
     "contexts_idle": 1,
     "connections_accepted": 5,
     "connections": 2,
+    "refused": [0, 7] + [0] * (len(REASONS) - 2),
+    "log_records_dropped": 0,
     "startup_seconds": 0.0625,
 }
 
@@ -41,6 +44,8 @@ def test_prometheus_reads_every_value():
     assert found["effe_requests_total", ("code", "2xx")] == 2
     assert found["effe_requests_total", ("code", "4xx")] == found["effe_requests_total", ("code", "5xx")] == 1
     assert found["effe_connections_accepted_total",] == 5
+    assert found["effe_refused_total", ("reason", "stalled")] == 7
+    assert found["effe_refused_total", ("reason", "waiting")] == 0
     assert found["effe_connections",] == 2
     assert found["effe_startup_seconds",] == 0.0625
     assert found["effe_request_duration_seconds_count",] == 4
