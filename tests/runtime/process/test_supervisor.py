@@ -102,6 +102,17 @@ def test_each_worker_runs_init_and_answers(serve, tmp_path):
     assert [record["message"] for record in running.records] == ["hello 1.0 is ready", "stopping", "stopped"]
 
 
+def test_workers_run_with_the_global_lock_as_their_parent_was_told(serve):
+    """`-X gil` is a flag of the parent, which they do not inherit as they do PYTHON_GIL. Every Python takes 1."""
+    source = EFFE.replace('"1 " + str(os.getpid())', 'os.environ.get("PYTHON_GIL", "") + " " + str(GIL())').replace(
+        "import os,", "import sys\nGIL = getattr(sys, '_is_gil_enabled', lambda: True)\nimport os,", 1
+    )
+    command = [sys.executable, "-X", "gil=1", "-m", "effetool.runtime", "logic.py", "-workers", "1"]
+    running = serve(source, command=command)
+    assert running.get() == (200, "1 True")
+    assert running.stop() == 0
+
+
 def test_a_worker_that_dies_is_replaced_and_the_others_answer_on(serve):
     """SIGKILL loses what the worker held, nothing else: whoever comes meanwhile is served."""
     running = serve(EFFE, "-workers", "2")
