@@ -280,6 +280,15 @@ def test_what_the_environment_says_of_the_global_lock_reaches_python(artifact: A
     assert run([artifact.path, "-info"], EFFE_PYTHON=str(python), PYTHON_GIL="1").returncode == 0
 
 
+@pytest.mark.parametrize("minor", sorted(PYTHONS), ids="3.{}".format)
+def test_the_start_gives_no_warning(artifact: Artifact, minor: int) -> None:
+    """Python in development mode, with warnings as errors."""
+    strict = {"EFFE_SITE": "1", "PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error", "EFFE_PYTHON": str(PYTHONS[minor])}
+    for action in ("-info", "-version", "-help"):
+        done = run([artifact.path, action], **strict)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_python_finds_its_site_hooks_only_when_asked(artifact: Artifact, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('hooked')")
     hooks = {"PYTHONPATH": str(tmp_path)}

@@ -70,7 +70,8 @@ then
 x=lambda w:sys.exit(sys.argv[1]+': this file is '+w+': copy or build it again');\
 f=open(sys.argv[1],'rb');f.seek(0,2)<{size} and x('incomplete');\
 f.seek($o);d=f.read($n);z.crc32(d[:$h])-$c and x('damaged');f.seek({source_offset});\
-exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),{{'__name__':'effe','data':d}})" "$0" "$@"
+c=m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size});f.close();\
+exec(c,{{'__name__':'effe','data':d}})" "$0" "$@"
 fi
 chosen && exec "$p" "$0" "$@"
 unset IFS
@@ -85,7 +86,8 @@ exit 1
 PROGRAM = (
     "import sys,marshal as m,_frozen_importlib_external as e;s=sys.argv.pop(2);f=open(sys.argv[1],'rb');"
     "f.seek({offset});d=f.read({size});f.seek({source_offset});"
-    "exec(m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size}),dict(__name__='effe',data=d,launcher=s))"
+    "c=m.loads(d[8:])if d[:4]==e.MAGIC_NUMBER else f.read({source_size});f.close();"
+    "exec(c,dict(__name__='effe',data=d,launcher=s))"
 )
 
 
