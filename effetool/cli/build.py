@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from .builds import build_paths
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .console import Console
+from .options import command
 
 
+@command
 def build(
+    console: Console,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(help="Effes, or directories of them; none: this one, or those just below.", show_default=False),
@@ -58,31 +61,26 @@ def build(
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="How many at once.", show_default="the cores")
     ] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Build an effe, or every effe of a directory, to one file each."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ..builder import Options
+    from ..builder import Options
 
-        options = Options(
-            out=out,
-            dirout=dirout,
-            python=python,
-            platforms=tuple(platform or ()),
-            scie=scie,
-            scie_assets=scie_assets,
-            lock=lock,
-            locked=locked,
-            offline=offline,
-            strict=strict,
-            check=check,
-            import_info=import_info,
-            fresh=not rebuild,
-            max_start=max_start,
-            max_size=None if max_size is None else int(max_size * 1_000_000),
-            jobs=jobs,
-        )
-        build_paths(paths or [], options, console)
+    options = Options(
+        out=out,
+        dirout=dirout,
+        python=python,
+        platforms=tuple(platform or ()),
+        scie=scie,
+        scie_assets=scie_assets,
+        lock=lock,
+        locked=locked,
+        offline=offline,
+        strict=strict,
+        check=check,
+        import_info=import_info,
+        fresh=not rebuild,
+        max_start=max_start,
+        max_size=None if max_size is None else int(max_size * 1_000_000),
+        jobs=jobs,
+    )
+    build_paths(paths or [], options, console)

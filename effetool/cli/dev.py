@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import Console, plain, time_text
-from .options import EnvFile, Json, Quiet, Source, Traceback, Verbose, reporting
+from .options import EnvFile, Source, command
 
 if TYPE_CHECKING:
     from ..develop.event import Said
 
 
+@command
 def dev(
+    console: Console,
     path: Source = None,
     port: Annotated[
         int | None,
@@ -34,59 +36,54 @@ def dev(
     record: Annotated[
         Path | None, typer.Option("--record", help="Save each request into this directory.", show_default=False)
     ] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Serve an effe while you write it: each save is served at once."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ..builder.environment import environment_of
-        from ..develop.envfile import read_env_file
-        from ..develop.loop import Loop, LoopOptions
-        from ..develop.port import listen
-        from ..effe.project import Project, find_one
-        from ..errors import UsageError
+    from ..builder.environment import environment_of
+    from ..develop.envfile import read_env_file
+    from ..develop.loop import Loop, LoopOptions
+    from ..develop.port import listen
+    from ..effe.project import Project, find_one
+    from ..errors import UsageError
 
-        found = find_one(path)
-        if env_file is not None:
-            read_env_file(env_file)
-        if record is not None and record.exists() and not record.is_dir():
-            raise UsageError(f"{record} is no directory", code="E001", fix="--record events")
-        sock = listen(host, port)
-        number = sock.getsockname()[1]
-        shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104
-        url = f"http://{shown}:{number}"
-        if port is None and number != 8080:
-            console.write(f"port 8080 is taken, so this is {number}")
-        extra = []
-        if debugpy is not None:
-            listen("127.0.0.1", debugpy).close()  # taken: said now, with its owner, and not by each child
-            extra = ["debugpy"]
+    found = find_one(path)
+    if env_file is not None:
+        read_env_file(env_file)
+    if record is not None and record.exists() and not record.is_dir():
+        raise UsageError(f"{record} is no directory", code="E001", fix="--record events")
+    sock = listen(host, port)
+    number = sock.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104
+    url = f"http://{shown}:{number}"
+    if port is None and number != 8080:
+        console.write(f"port 8080 is taken, so this is {number}")
+    extra = []
+    if debugpy is not None:
+        listen("127.0.0.1", debugpy).close()  # taken: said now, with its owner, and not by each child
+        extra = ["debugpy"]
 
-        def python(project: Project) -> str:
-            return environment_of(project, console.write, extra).python
+    def python(project: Project) -> str:
+        return environment_of(project, console.write, extra).python
 
-        teller = Teller(console, url, found, open_=open_, debugpy=debugpy)
-        loop = Loop(
-            lambda: Project(found.root, found.logic, found.single),
-            python,
-            [sock],
-            LoopOptions(env_file, debugpy, record, lines=not console.quiet, colour=console.colour),
-            teller,
-        )
-        ended: list[int] = []
+    teller = Teller(console, url, found, open_=open_, debugpy=debugpy)
+    loop = Loop(
+        lambda: Project(found.root, found.logic, found.single),
+        python,
+        [sock],
+        LoopOptions(env_file, debugpy, record, lines=not console.quiet, colour=console.colour),
+        teller,
+    )
+    ended: list[int] = []
 
-        def end(number: int, frame: object) -> None:
-            ended.append(number)
-            loop.stop()
+    def end(number: int, frame: object) -> None:
+        ended.append(number)
+        loop.stop()
 
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, end)
-        loop.run()
-        console.write("stopped")
-        if signal.SIGINT in ended:
-            raise typer.Exit(130)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, end)
+    loop.run()
+    console.write("stopped")
+    if signal.SIGINT in ended:
+        raise typer.Exit(130)
 
 
 class Teller:

@@ -8,42 +8,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import plain
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .console import Console, plain
+from .options import command
 
 if TYPE_CHECKING:
     from ..builder.audit.compare import Difference
 
 
+@command
 def diff(
+    console: Console,
     first: Annotated[Path, typer.Argument(help="A .pex built by effe-tool.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Another.", show_default=False)],
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Show in what two built files differ. INFO, files, dependencies, what made them; exit 1 when they differ."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        import dataclasses
+    import dataclasses
 
-        from ..builder.audit.compare import compare
+    from ..builder.audit.compare import compare
 
-        found = compare(first, second)
-        console.document(
-            {
-                "identical": found.identical,
-                "differences": [dataclasses.asdict(difference) for difference in found.differences],
-            }
-        )
-        for difference in found.differences:
-            console.result(line(difference, verbose))
-        if found.identical:
-            console.write(f"identical: sha256 {found.first.artifact.digest}")
-        elif not found.differences:
-            console.write("the same inputs, and other bytes: effe-tool build --check tells which")
-        if not found.identical:
-            raise typer.Exit(1)
+    found = compare(first, second)
+    console.document(
+        {
+            "identical": found.identical,
+            "differences": [dataclasses.asdict(difference) for difference in found.differences],
+        }
+    )
+    for difference in found.differences:
+        console.result(line(difference, console.verbose))
+    if found.identical:
+        console.write(f"identical: sha256 {found.first.artifact.digest}")
+    elif not found.differences:
+        console.write("the same inputs, and other bytes: effe-tool build --check tells which")
+    if not found.identical:
+        raise typer.Exit(1)
 
 
 def line(difference: Difference, verbose: bool) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import Console, size_text
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .options import command
 
 if TYPE_CHECKING:
     from ..effe.artifact import Artifact
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ..image.store import Store
 
 
+@command
 def image(
+    console: Console,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(help="A .pex, an effe, or directories of them; none: those here.", show_default=False),
@@ -54,56 +56,51 @@ def image(
     print_: Annotated[
         bool, typer.Option("--print", help="Show the Containerfile; with --output DIR its context.")
     ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Make an OCI image of an effe, without any daemon."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ..effe.artifact import check_replaceable
-        from ..errors import EffeToolError, UsageError
-        from ..image.base import resolve_base
-        from ..image.registry.reference import parse_reference
-        from ..image.store import Store
+    from ..effe.artifact import check_replaceable
+    from ..errors import EffeToolError, UsageError
+    from ..image.base import resolve_base
+    from ..image.registry.reference import parse_reference
+    from ..image.store import Store
 
-        registries = list(dict.fromkeys(push or []))
-        for name in [*(tag or []), *(f"{one}name" if one.endswith("/") else one for one in registries)]:
-            parse_reference(name)  # before anything is built
-        target = None if output is None else Path(output)
-        artifacts, failed = _find(paths or [], console)
-        total = len(artifacts) + len(failed)
-        if total > 1 and (tag or print_ or any(not one.endswith("/") for one in registries)):
-            raise UsageError(
-                f"one image was named, and there are {total} artefacts",
-                code="E151",
-                fix="name one .pex; --output DIR and --push registry.example/team/ take all",
-            )
-        if total > 1:
-            _distinct(artifacts)
-        if output is not None and target is not None and (total > 1 or output.endswith("/")):
-            check_replaceable(target / "name.oci.tar", "choose another directory with --output")
-            target.mkdir(parents=True, exist_ok=True)
-        store = Store()
-        bases = resolve_base(store, base, platforms_of(platform), console.stage) if artifacts else []
-        documents: list[dict[str, object]] = []
-        for artifact in artifacts:
-            try:
-                for warning in artifact.warnings:
-                    console.warning(warning)
-                if print_ or engine:
-                    document = _by_engine(store, artifact, bases[0], engine, tag, target, console)
-                    warnings = artifact.warnings
-                else:
-                    made = _build(store, artifact, bases, console)
-                    document = _deliver(store, made, tag or [made.tag], target, load, registries, console)
-                    warnings = (*artifact.warnings, *made.warnings)
-                documents.append({**document, "warnings": [warning.as_dict() for warning in warnings]})
-            except EffeToolError as error:
-                if total == 1:
-                    raise
-                failed.append((artifact.path, error))
-        _end(documents, failed, total, console)
+    registries = list(dict.fromkeys(push or []))
+    for name in [*(tag or []), *(f"{one}name" if one.endswith("/") else one for one in registries)]:
+        parse_reference(name)  # before anything is built
+    target = None if output is None else Path(output)
+    artifacts, failed = _find(paths or [], console)
+    total = len(artifacts) + len(failed)
+    if total > 1 and (tag or print_ or any(not one.endswith("/") for one in registries)):
+        raise UsageError(
+            f"one image was named, and there are {total} artefacts",
+            code="E151",
+            fix="name one .pex; --output DIR and --push registry.example/team/ take all",
+        )
+    if total > 1:
+        _distinct(artifacts)
+    if output is not None and target is not None and (total > 1 or output.endswith("/")):
+        check_replaceable(target / "name.oci.tar", "choose another directory with --output")
+        target.mkdir(parents=True, exist_ok=True)
+    store = Store()
+    bases = resolve_base(store, base, platforms_of(platform), console.stage) if artifacts else []
+    documents: list[dict[str, object]] = []
+    for artifact in artifacts:
+        try:
+            for warning in artifact.warnings:
+                console.warning(warning)
+            if print_ or engine:
+                document = _by_engine(store, artifact, bases[0], engine, tag, target, console)
+                warnings = artifact.warnings
+            else:
+                made = _build(store, artifact, bases, console)
+                document = _deliver(store, made, tag or [made.tag], target, load, registries, console)
+                warnings = (*artifact.warnings, *made.warnings)
+            documents.append({**document, "warnings": [warning.as_dict() for warning in warnings]})
+        except EffeToolError as error:
+            if total == 1:
+                raise
+            failed.append((artifact.path, error))
+    _end(documents, failed, total, console)
 
 
 def _build(store: Store, artifact: Artifact, bases: list[Base], console: Console) -> Image:

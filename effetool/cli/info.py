@@ -7,39 +7,36 @@ from typing import Annotated
 
 import typer
 
-from .console import plain
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .console import Console, plain
+from .options import command
 
 
+@command
 def info(
+    console: Console,
     path: Annotated[Path | None, typer.Argument(help="A .py file, a directory or a .pex.", show_default=False)] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Print INFO as JSON; runs none of the effe's code."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        import sys
+    import sys
 
-        from ..effe.conventions import conventions
-        from ..effe.project import find_one
+    from ..effe.conventions import conventions
+    from ..effe.project import find_one
 
-        if path is not None and path.is_file() and path.suffix == ".pex":
-            from ..effe.artifact import read_artifact
+    if path is not None and path.is_file() and path.suffix == ".pex":
+        from ..effe.artifact import read_artifact
 
-            artifact = read_artifact(path)
-            found = artifact.info
-            if verbose:
-                for key, value in artifact.facts.items():
-                    if isinstance(value, (str, int)) and key not in ("info", "inputs"):
-                        console.detail(f"{key}: {value}")
-        else:
-            found = find_one(path).info
-        conventions(found)  # what is wrong in it is better known here than at the build
-        if found.problem is not None:
-            if json:  # stdout is INFO as it is
-                print(f"{found.problem.code}: {plain(found.problem.message)}", file=sys.stderr)
-            console.warning(found.problem)
-        sys.stdout.buffer.write(found.text.encode() + b"\n")  # JSON is UTF-8 (RFC 8259, 8.1), whatever the locale
-        sys.stdout.buffer.flush()
+        artifact = read_artifact(path)
+        found = artifact.info
+        if console.verbose:
+            for key, value in artifact.facts.items():
+                if isinstance(value, (str, int)) and key not in ("info", "inputs"):
+                    console.detail(f"{key}: {value}")
+    else:
+        found = find_one(path).info
+    conventions(found)  # what is wrong in it is better known here than at the build
+    if found.problem is not None:
+        if console.json:  # stdout is INFO as it is
+            print(f"{found.problem.code}: {plain(found.problem.message)}", file=sys.stderr)
+        console.warning(found.problem)
+    sys.stdout.buffer.write(found.text.encode() + b"\n")  # JSON is UTF-8 (RFC 8259, 8.1), whatever the locale
+    sys.stdout.buffer.flush()

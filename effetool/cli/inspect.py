@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import plain, size_text
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .console import Console, plain, size_text
+from .options import command
 
 if TYPE_CHECKING:
     from ..builder.audit.inspect import Inspection
@@ -18,53 +18,50 @@ if TYPE_CHECKING:
 Tree = Sequence[tuple[str, "Tree"]]
 
 
+@command
 def inspect(
+    console: Console,
     path: Annotated[Path, typer.Argument(help="A .pex built by effe-tool.", show_default=False)],
     imports: Annotated[
         bool, typer.Option("--imports", help="Start it once and show what its start imports, with times.")
     ] = False,
     lock: Annotated[bool, typer.Option("--lock", help="Print its pylock.toml.")] = False,
     sbom: Annotated[bool, typer.Option("--sbom", help="Print its bill of materials (CycloneDX JSON).")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Show what is in a built file and where it comes from. Runs -info for its time, the effe with --imports."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        import dataclasses
-        import json as text
+    import dataclasses
+    import json as text
 
-        from ..builder.audit.inspect import inspect as inspect_artifact
+    from ..builder.audit.inspect import inspect as inspect_artifact
 
-        found = inspect_artifact(path)
-        if imports:
-            from ..builder.verify.import_time import measure_imports
+    found = inspect_artifact(path)
+    if imports:
+        from ..builder.verify.import_time import measure_imports
 
-            tree = measure_imports(path)
-            console.document([dataclasses.asdict(one) for one in tree])
-            console.result("\n".join(_drawn(str(path), _timed(tree, verbose))))
-            return
-        from ..builder.verify.smoke import ask_info
-        from ..errors import BuildError
+        tree = measure_imports(path)
+        console.document([dataclasses.asdict(one) for one in tree])
+        console.result("\n".join(_drawn(str(path), _timed(tree, console.verbose))))
+        return
+    from ..builder.verify.smoke import ask_info
+    from ..errors import BuildError
 
-        if lock:
-            console.document({"lock": found.lock})
-            if found.lock is None:
-                console.write("it has no lock: there are no dependencies")
-            else:
-                console.result(found.lock.rstrip("\n"))
-            return
-        if sbom:
-            console.document(found.sbom)
-            console.result(text.dumps(found.sbom, indent=1, ensure_ascii=False))
-            return
-        try:
-            start: float | None = ask_info(path, found.artifact.info.text)
-        except BuildError:  # for another machine or Python: the rest can be shown all the same
-            start = None
-        console.document({**found.as_dict(), "info_seconds": start and round(start, 4)})
-        console.result("\n".join(_drawn(str(path), _tree(found, start, verbose))))
+    if lock:
+        console.document({"lock": found.lock})
+        if found.lock is None:
+            console.write("it has no lock: there are no dependencies")
+        else:
+            console.result(found.lock.rstrip("\n"))
+        return
+    if sbom:
+        console.document(found.sbom)
+        console.result(text.dumps(found.sbom, indent=1, ensure_ascii=False))
+        return
+    try:
+        start: float | None = ask_info(path, found.artifact.info.text)
+    except BuildError:  # for another machine or Python: the rest can be shown all the same
+        start = None
+    console.document({**found.as_dict(), "info_seconds": start and round(start, 4)})
+    console.result("\n".join(_drawn(str(path), _tree(found, start, console.verbose))))
 
 
 def _tree(found: Inspection, start: float | None, verbose: bool) -> Tree:

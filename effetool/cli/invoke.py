@@ -14,14 +14,16 @@ import typer
 
 from ..errors import UsageError
 from .console import Console, plain, size_text
-from .options import EnvFile, Json, Quiet, Traceback, Verbose, reporting
+from .options import EnvFile, command
 
 if TYPE_CHECKING:
     from ..develop.httpfile import Saved
     from ..develop.invoke import Answered, Target
 
 
+@command
 def invoke(
+    console: Console,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -40,31 +42,26 @@ def invoke(
     ] = None,
     fail: Annotated[bool, typer.Option("--fail", help="Exit 1 when the status is 400 or more.")] = False,
     env_file: EnvFile = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Send one request to an effe and print the answer. Nothing stays running."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        path, method, target, saved = _words(words or [])
-        if saved is None:
-            saved = [_request(method, target, data, header or [])]
-        elif data is not None or header:
-            raise UsageError("-d and -H do not go with a .http file", code="E001", fix="write them into the file")
-        worst = 0
-        reached: Target | None = None
-        try:
-            with _target(path, url, env_file, console, len(saved)) as reached:
-                for one in saved:
-                    answer = reached.send(one)
-                    worst = max(worst, answer.status)
-                    _print(console, answer, include)
-        finally:  # where an answer was cut, they say why
-            for error in reached.faults if reached is not None and not console.json else ():
-                console.error(error)
-        if fail and worst >= 400:
-            raise typer.Exit(1)
+    path, method, target, saved = _words(words or [])
+    if saved is None:
+        saved = [_request(method, target, data, header or [])]
+    elif data is not None or header:
+        raise UsageError("-d and -H do not go with a .http file", code="E001", fix="write them into the file")
+    worst = 0
+    reached: Target | None = None
+    try:
+        with _target(path, url, env_file, console, len(saved)) as reached:
+            for one in saved:
+                answer = reached.send(one)
+                worst = max(worst, answer.status)
+                _print(console, answer, include)
+    finally:  # where an answer was cut, they say why
+        for error in reached.faults if reached is not None and not console.json else ():
+            console.error(error)
+    if fail and worst >= 400:
+        raise typer.Exit(1)
 
 
 def _words(words: list[str]) -> tuple[Path | None, str | None, str, list[Saved] | None]:

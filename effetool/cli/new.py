@@ -13,7 +13,7 @@ import typer
 
 from ..errors import EffeToolError, UsageError
 from .console import Console, time_text
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .options import command
 
 
 def complete_template(incomplete: str) -> list[tuple[str, str]]:
@@ -23,7 +23,9 @@ def complete_template(incomplete: str) -> list[tuple[str, str]]:
     return [(t.name, t.description.partition(":")[0]) for t in list_templates() if t.name.startswith(incomplete)]
 
 
+@command
 def new(
+    console: Console,
     name: Annotated[
         str | None,
         typer.Argument(help="hello: a directory; hello.py: one file; `.`: this directory.", show_default=False),
@@ -43,49 +45,44 @@ def new(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be written.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     vscode: Annotated[bool, typer.Option("--vscode", help="Write .vscode/launch.json too.")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Start a new effe from a template."""
     began = time.perf_counter()
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ..templating import scaffold
+    from ..templating import scaffold
 
-        if list_:
-            _list(console)
-            return
-        if not name:
-            if quiet or json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-                raise UsageError("what is the new effe called?", code="E001", fix="effe-tool new hello")
-            name, template = _ask(console, template)
-            began = time.perf_counter()  # not what was spent thinking
-            told = [("--version", version, "1.0"), ("-t", template, "hello"), ("--doc", doc, None)]
-            words = [word for flag, value, default in told if value != default for word in (flag, str(value))]
-            words += [flag for flag, on in (("--vscode", vscode), ("--force", force), ("-n", dry_run)) if on]
-            console.write(f"same as:  {shlex.join(['effe-tool', 'new', name, *words])}")
-        template = "hello" if template is None else template
-        options = scaffold.NewOptions(Path(name), template, version, doc, force, vscode)
-        made = scaffold.plan(options, console.write) if dry_run else scaffold.new(options, console.write)
-        path = made.path
-        console.document({"path": str(path), "name": made.name, "files": list(made.files), "written": not dry_run})
-        shown = {file: made.purpose(file) for file in made.files if not (made.single and file == path.name)}
-        console.files(str(path) if made.single else f"{path}/", shown)
-        if dry_run:
-            console.write("nothing written (--dry-run)")
-            return
-        console.write(f"created {path} in {time_text(time.perf_counter() - began)}")
-        # From where the user stands: `build` finds one effe below by itself, a single file is named.
-        where = f" {shlex.quote(str(path))}" if made.single or len(path.parts) > 1 else ""
-        debugger = f" --debugpy {scaffold.DEBUG_PORT}" if vscode else ""
-        pex = f"./{made.name}-{version}.pex"
-        console.next(
-            [
-                (f"effe-tool build{where} && {pex} -port 8080", ""),
-                (f"effe-tool dev {shlex.quote(str(path))}{debugger}", "reload on save"),
-            ]
-        )
+    if list_:
+        _list(console)
+        return
+    if not name:
+        if console.quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError("what is the new effe called?", code="E001", fix="effe-tool new hello")
+        name, template = _ask(console, template)
+        began = time.perf_counter()  # not what was spent thinking
+        told = [("--version", version, "1.0"), ("-t", template, "hello"), ("--doc", doc, None)]
+        words = [word for flag, value, default in told if value != default for word in (flag, str(value))]
+        words += [flag for flag, on in (("--vscode", vscode), ("--force", force), ("-n", dry_run)) if on]
+        console.write(f"same as:  {shlex.join(['effe-tool', 'new', name, *words])}")
+    template = "hello" if template is None else template
+    options = scaffold.NewOptions(Path(name), template, version, doc, force, vscode)
+    made = scaffold.plan(options, console.write) if dry_run else scaffold.new(options, console.write)
+    path = made.path
+    console.document({"path": str(path), "name": made.name, "files": list(made.files), "written": not dry_run})
+    shown = {file: made.purpose(file) for file in made.files if not (made.single and file == path.name)}
+    console.files(str(path) if made.single else f"{path}/", shown)
+    if dry_run:
+        console.write("nothing written (--dry-run)")
+        return
+    console.write(f"created {path} in {time_text(time.perf_counter() - began)}")
+    # From where the user stands: `build` finds one effe below by itself, a single file is named.
+    where = f" {shlex.quote(str(path))}" if made.single or len(path.parts) > 1 else ""
+    debugger = f" --debugpy {scaffold.DEBUG_PORT}" if vscode else ""
+    pex = f"./{made.name}-{version}.pex"
+    console.next(
+        [
+            (f"effe-tool build{where} && {pex} -port 8080", ""),
+            (f"effe-tool dev {shlex.quote(str(path))}{debugger}", "reload on save"),
+        ]
+    )
 
 
 def _ask(console: Console, template: str | None) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .options import reporting
+from .reporting import reporting
 
 # The runtime parses its own flags, in Go's syntax: nothing of them is typer's.
 command_settings = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import Console, plain
-from .options import Json, Quiet, Traceback, Verbose, reporting
+from .options import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue")
 
 
+@command
 def up(
+    console: Console,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(help="Effes, .pex files, or directories of either; none: those here.", show_default=False),
@@ -34,38 +36,33 @@ def up(
     ] = None,
     host: Annotated[str, typer.Option("--host", "-host", help="The address to listen on.")] = "127.0.0.1",
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would run, and where.")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Run every effe of a directory behind one port."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ..deploy import find_effes
-        from ..deploy.routing import routing_table
-        from ..develop.port import listen
-        from ..up import NotBuilt, check_machines, find_haproxy
-        from ..up import up as run
+    from ..deploy import find_effes
+    from ..deploy.routing import routing_table
+    from ..develop.port import listen
+    from ..up import NotBuilt, check_machines, find_haproxy
+    from ..up import up as run
 
-        try:
-            effes = find_effes(paths or [])
-            routing_table(effes)
-            check_machines(effes)
-            program = find_haproxy()
-            if dry_run:
-                _show(effes, program, host, 8080 if port is None else port, console)
-                return
-            sock = listen(host, port)
-            number = sock.getsockname()[1]
-            if port is None and number != 8080:
-                console.write(f"port 8080 is taken, so this is {number}")
-            ended = run(paths or [], sock, Teller(console, effes, _url(host, number)), access_log=verbose)
-        except NotBuilt as error:
-            for effe, wrong in error.errors:
-                console.error(wrong, about=str(effe.path))
-            raise typer.Exit(1) from None
-        if ended == signal.SIGINT:
-            raise typer.Exit(130)
+    try:
+        effes = find_effes(paths or [])
+        routing_table(effes)
+        check_machines(effes)
+        program = find_haproxy()
+        if dry_run:
+            _show(effes, program, host, 8080 if port is None else port, console)
+            return
+        sock = listen(host, port)
+        number = sock.getsockname()[1]
+        if port is None and number != 8080:
+            console.write(f"port 8080 is taken, so this is {number}")
+        ended = run(paths or [], sock, Teller(console, effes, _url(host, number)), access_log=console.verbose)
+    except NotBuilt as error:
+        for effe, wrong in error.errors:
+            console.error(wrong, about=str(effe.path))
+        raise typer.Exit(1) from None
+    if ended == signal.SIGINT:
+        raise typer.Exit(130)
 
 
 def _url(host: str, port: int) -> str:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from ..options import Json, Quiet, Traceback, Verbose, reporting
+from ..console import Console
+from ..options import command
 from .options import Images, Paths, Port, Registry, Variables, show
 
 
+@command
 def compose(
+    console: Console,
     paths: Paths = None,
     image: Images = None,
     registry: Registry = "",
@@ -19,18 +22,13 @@ def compose(
     host: Annotated[
         str, typer.Option("--host", help="The address the ports are open at; empty: every one.")
     ] = "127.0.0.1",
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Print a Compose file. docker compose and podman-compose take it."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ...deploy import find_effes
-        from ...deploy.compose import Options
-        from ...deploy.compose import compose as render
-        from ...deploy.inputs import pairs
+    from ...deploy import find_effes
+    from ...deploy.compose import Options
+    from ...deploy.compose import compose as render
+    from ...deploy.inputs import pairs
 
-        effes = find_effes(paths or [])
-        options = Options(pairs("--image", image or []), registry, pairs("--env", env or []), port, host)
-        show(render(effes, options), console)
+    effes = find_effes(paths or [])
+    options = Options(pairs("--image", image or []), registry, pairs("--env", env or []), port, host)
+    show(render(effes, options), console)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import Console
-from ..options import Json, Quiet, Traceback, Verbose, reporting
+from ..options import command
 from .options import Paths
 
 if TYPE_CHECKING:
     from ...deploy.servers import Server
 
 
+@command
 def haproxy(
+    console: Console,
     paths: Paths = None,
     instances: Annotated[int, typer.Option("--instances", "-n", min=1, help="Instances of each effe.")] = 1,
     port: Annotated[
@@ -59,31 +61,26 @@ def haproxy(
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds for servers to be ready, and to finish, with --runtime.")
     ] = 60,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Print the configuration of an HAProxy in front."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ...deploy import find_effes
-        from ...deploy.haproxy import SOCKET, Front, configuration
-        from ...deploy.servers import count_servers, read_servers
+    from ...deploy import find_effes
+    from ...deploy.haproxy import SOCKET, Front, configuration
+    from ...deploy.servers import count_servers, read_servers
 
-        effes = find_effes(paths or [])
-        servers = count_servers(effes, instances, port, read_servers(server or []))
-        front = Front(bind, cert, socket or runtime or SOCKET, stats, user)
-        files = configuration(effes, servers, front, maps=dirout is not None)
-        document: dict[str, object] = {}
-        if dirout is not None:
-            document["files"] = _write(dirout, files, console)
-        if runtime is not None:
-            document["changes"] = _match(runtime, servers, wait, console)
-        if not document:
-            (text,) = files.values()
-            document["configuration"] = text
-            console.result(text.rstrip("\n"))
-        console.document(document)
+    effes = find_effes(paths or [])
+    servers = count_servers(effes, instances, port, read_servers(server or []))
+    front = Front(bind, cert, socket or runtime or SOCKET, stats, user)
+    files = configuration(effes, servers, front, maps=dirout is not None)
+    document: dict[str, object] = {}
+    if dirout is not None:
+        document["files"] = _write(dirout, files, console)
+    if runtime is not None:
+        document["changes"] = _match(runtime, servers, wait, console)
+    if not document:
+        (text,) = files.values()
+        document["configuration"] = text
+        console.result(text.rstrip("\n"))
+    console.document(document)
 
 
 def _write(dirout: Path, files: Mapping[str, str], console: Console) -> list[str]:

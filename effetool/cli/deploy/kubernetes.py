@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ..options import Json, Quiet, Traceback, Verbose, reporting
+from ..console import Console
+from ..options import command
 from .options import Images, Namespace, Paths, Registry, Variables, show, without_value, write
 
 
+@command
 def kubernetes(
+    console: Console,
     paths: Paths = None,
     image: Images = None,
     registry: Registry = "",
@@ -37,38 +40,33 @@ def kubernetes(
         Path | None,
         typer.Option("--dirout", help="Write a Kustomize base and an overlay to this directory.", show_default=False),
     ] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Print manifests for Kubernetes: kubectl apply -f - takes them."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ...deploy import find_effes
-        from ...deploy.cluster import Options
-        from ...deploy.inputs import pairs
-        from ...deploy.kubernetes import OVERLAYS, kustomization, manifests
+    from ...deploy import find_effes
+    from ...deploy.cluster import Options
+    from ...deploy.inputs import pairs
+    from ...deploy.kubernetes import OVERLAYS, kustomization, manifests
 
-        effes = find_effes(paths or [])
-        options = Options(
-            images=pairs("--image", image or []),
-            registry=registry,
-            namespace=namespace,
-            gateway=gateway,
-            ingress=ingress,
-            minimum=minimum,
-            maximum=maximum,
-            custom_metrics=custom_metrics,
-            monitoring=monitoring,
-            env=pairs("--env", env or []),
-        )
-        warned = without_value(effes, options.env)
-        if dirout is None:
-            show(manifests(effes, options), console, warned)
-        else:
-            files = kustomization(effes, options)
-            kept = {name for name in files if name.startswith(OVERLAYS) and (dirout / name).exists()}
-            write(dirout, {name: text for name, text in files.items() if name not in kept}, console, warned)
-            for name in sorted(kept):
-                console.write(f"kept {dirout / name}")
-            console.next([(f"kubectl apply -k {dirout}/overlays/production", "")])
+    effes = find_effes(paths or [])
+    options = Options(
+        images=pairs("--image", image or []),
+        registry=registry,
+        namespace=namespace,
+        gateway=gateway,
+        ingress=ingress,
+        minimum=minimum,
+        maximum=maximum,
+        custom_metrics=custom_metrics,
+        monitoring=monitoring,
+        env=pairs("--env", env or []),
+    )
+    warned = without_value(effes, options.env)
+    if dirout is None:
+        show(manifests(effes, options), console, warned)
+    else:
+        files = kustomization(effes, options)
+        kept = {name for name in files if name.startswith(OVERLAYS) and (dirout / name).exists()}
+        write(dirout, {name: text for name, text in files.items() if name not in kept}, console, warned)
+        for name in sorted(kept):
+            console.write(f"kept {dirout / name}")
+        console.next([(f"kubectl apply -k {dirout}/overlays/production", "")])

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ..options import Json, Quiet, Traceback, Verbose, reporting
+from ..console import Console
+from ..options import command
 from .options import Paths, Port, Variables, show, without_value, write
 
 
+@command
 def systemd(
+    console: Console,
     paths: Paths = None,
     env: Variables = None,
     port: Port = 8101,
@@ -29,22 +32,17 @@ def systemd(
     dirout: Annotated[
         Path | None, typer.Option("--dirout", help="Write the units to this directory.", show_default=False)
     ] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
 ) -> None:
     """Print systemd units. A hardened service, started by its socket, and a timer for a schedule."""
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ...deploy import find_effes
-        from ...deploy.inputs import pairs
-        from ...deploy.systemd import Options, units
+    from ...deploy import find_effes
+    from ...deploy.inputs import pairs
+    from ...deploy.systemd import Options, units
 
-        effes = find_effes(paths or [])
-        variables = pairs("--env", env or [])
-        files = units(effes, Options(variables, port, host, prefix, etc, idle))
-        warned = without_value(effes, variables)
-        if dirout is None:
-            show("\n".join(f"# /etc/systemd/system/{name}\n{text}" for name, text in files.items()), console, warned)
-        else:
-            write(dirout, files, console, warned)
+    effes = find_effes(paths or [])
+    variables = pairs("--env", env or [])
+    files = units(effes, Options(variables, port, host, prefix, etc, idle))
+    warned = without_value(effes, variables)
+    if dirout is None:
+        show("\n".join(f"# /etc/systemd/system/{name}\n{text}" for name, text in files.items()), console, warned)
+    else:
+        write(dirout, files, console, warned)
