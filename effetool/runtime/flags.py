@@ -14,8 +14,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+    Row = tuple[str, Callable[[str], object], str, str | None, str, str]
 
 # "No limit" as a number that is never reached, so that nobody who uses a limit needs a second case for it.
 NEVER = 1e9  # seconds; 31 years
@@ -131,9 +133,9 @@ def _flag(text: str) -> bool:
 
 
 # name, how a value is read, what a value is called, the default as it would be typed (None: not set), what
-# it does, and why this default. A section is a row of one.
-FLAGS: tuple[tuple[Any, ...], ...] = (
-    ("Where it listens",),
+# it does, and why this default; in sections.
+FLAGS: tuple[tuple[str, tuple[Row, ...]], ...] = (
+    ("Where it listens", (
     ("port", _port, "N", "8080", "listen on this TCP port; 0 takes a free one and says which",
      "The original effe's. $PORT counts too (Knative, Cloud Run, Heroku set it), after $EFFE_PORT."),
     ("host", _host, "ADDRESS", None, "listen on this address or name only",
@@ -146,7 +148,8 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
      "The file of -cert may hold both."),
     ("admin", _address, "HOST:PORT", None, "serve /live, /ready, /metrics and /info here",
      "Off: what it tells is not for everybody who reaches the main port."),
-    ("Processes",),
+    )),
+    ("Processes", (
     ("workers", _workers, "N|auto", None, "processes that share the port; auto: one for each CPU",
      "Not set: one process and no parent, which needs the least memory and keeps one core busy."),
     ("concurrency", _count, "N", "128", "contexts in use at once in each worker",
@@ -155,7 +158,8 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
      "A burst is absorbed, while a lasting overload is refused early instead of timing out late."),
     ("max-connections", _count, "N", "16384", "open connections in each worker; more wait outside",
      "An idle one costs about 1 KiB and no thread; the limit of open files lowers this to three quarters of itself."),
-    ("Time-outs",),
+    )),
+    ("Time-outs", (
     ("timeout", _limit, "D", "30s", "a run's time to its first byte (504); 0: no limit",
      "Below the 60 s that nginx and most load balancers wait: the effe's own log names the slow run."),
     ("header-timeout", _limit, "D", "10s", "time for a request's head to arrive, from its first byte (408)",
@@ -172,7 +176,8 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
      "Kubernetes kills after 30 s; this leaves five to stop the contexts."),
     ("idle-exit", _limit, "D", "0", "end after this time without a request or connection; 0: never",
      "Never; of use under socket activation, where the next connection starts the effe again."),
-    ("Limits",),
+    )),
+    ("Limits", (
     ("max-body", _size_limit, "SIZE", "8MiB", "bytes of a request's body (413); 0: no limit",
      "More than forms and JSON need; a body is streamed, so this guards authors who read it whole."),
     ("max-header", _some, "SIZE", "32KiB", "bytes of a request's head, all of it (431)",
@@ -185,12 +190,15 @@ FLAGS: tuple[tuple[Any, ...], ...] = (
      "In each worker; a small container has room for twice that, where those that stand still are soon cut off."),
     ("max-unfinished", _size_limit, "SIZE", "96MiB", "bytes of requests that do not run yet; 0: no limit",
      "In each worker; room for a full -queue of bodies of 64 KiB and half as much again; beyond, the slowest get 503."),
-    ("Log",),
+    )),
+    ("Log", (
     ("log", _log, "text|json", None, "log to stderr in this form",
      "Not set: text at a terminal, else syslog where /dev/log answers, else JSON lines on stderr."),
     ("access-log", _flag, "", "false", "log each request",
      "Off: the proxy in front has one; a line for each request costs more than the request."),
+    )),
 )  # fmt: skip
+_ROWS = {row[0]: row for _, rows in FLAGS for row in rows}
 
 # What is done instead of serving. Never read from the environment: a stray EFFE_VERSION must not end a
 # container.
@@ -217,7 +225,7 @@ class Settings:
     is the defaults with these changed.
     """
 
-    __slots__ = (*[row[0].replace("-", "_") for row in FLAGS if len(row) > 1], "action", "path")
+    __slots__ = (*[name.replace("-", "_") for name in _ROWS], "action", "path")
 
     port: int
     host: str | None
@@ -249,9 +257,8 @@ class Settings:
     action: str
 
     def __init__(self, **changes: Any) -> None:
-        for row in FLAGS:
-            if len(row) > 1:
-                setattr(self, row[0].replace("-", "_"), None if row[3] is None else row[1](row[3]))
+        for name, read, _, default, _, _ in _ROWS.values():
+            setattr(self, name.replace("-", "_"), None if default is None else read(default))
         self.path, self.action = None, ""
         for name, value in changes.items():
             setattr(self, name, value)
@@ -264,7 +271,6 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True)
     the user. The last of two equal flags counts, as in Go.
     """
     settings = Settings()
-    rows = {row[0]: row for row in FLAGS if len(row) > 1}
     actions = [name for name, _ in ACTIONS]
     rest = list(argv)
     seen: set[str] = set()
@@ -282,8 +288,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True)
             continue
         name, equals, value = argument.lstrip("-").partition("=")
         name = "help" if name == "h" else name
-        if argument.startswith("---") or (name not in rows and name not in actions):
-            near = _nearest(name, [*rows, *actions])
+        if argument.startswith("---") or (name not in _ROWS and name not in actions):
+            near = _nearest(name, [*_ROWS, *actions])
             raise FlagError(f"there is no flag -{_printable(name)}{near}; -help lists them all")
         if name in actions:
             if equals and not _boolean(name, value):
@@ -291,7 +297,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True)
             if not settings.action or (settings.action, name) == ("info", "v"):
                 settings.action = name
             continue
-        row = rows[name]
+        row = _ROWS[name]
         if row[1] is _flag:
             value = value if equals else "true"
         elif not equals:
@@ -300,7 +306,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], operand: bool = True)
             value = rest.pop(0)
         _set(settings, row, value, f"-{name}={value}" if equals else f"-{name} {value}", f"-{name} ")
         seen.add(name)
-    for name, row in rows.items():
+    for name, row in _ROWS.items():
         if name in seen:
             continue  # it beats its variable, whatever that holds
         names = ("EFFE_PORT", "PORT") if name == "port" else (variable(name),)
@@ -326,7 +332,7 @@ def variable(name: str) -> str:
     return "EFFE_" + name.upper().replace("-", "_")
 
 
-def _set(settings: Settings, row: tuple[Any, ...], value: str, written: str, start: str) -> None:
+def _set(settings: Settings, row: Row, value: str, written: str, start: str) -> None:
     try:
         setattr(settings, row[0].replace("-", "_"), row[1](value))
     except ValueError as error:
@@ -341,7 +347,7 @@ def _boolean(name: str, value: str) -> bool:
         raise FlagError(f"-{name}={_printable(value)}: this takes {error}") from None
 
 
-def _example(row: tuple[Any, ...]) -> str:
+def _example(row: Row) -> str:
     return f"-{row[0]} {row[3] or row[2]}"
 
 
@@ -359,14 +365,11 @@ def _nearest(name: str, names: list[str]) -> str:
 def usage(program: str, title: str) -> str:
     """Write the text of `-help`: `title` says what the effe is, `program` how it is called."""
     lines = [title, "", f"usage: {program} [flags]"]
-    for row in FLAGS:
-        if len(row) == 1:
-            lines += ["", row[0]]
-            continue
-        name, _, value, default, what, _why = row
-        head = f"  -{name} {value}".rstrip()
-        shown = f" (default {default})" if default and row[1] is not _flag else ""
-        lines.append(_entry(head, what + shown))
+    for section, rows in FLAGS:
+        lines += ["", section]
+        for name, read, value, default, what, _ in rows:
+            shown = f" (default {default})" if default and read is not _flag else ""
+            lines.append(_entry(f"  -{name} {value}".rstrip(), what + shown))
     lines += ["", "Instead of serving", *[_entry(f"  -{name}", what) for name, what in ACTIONS]]
     lines += [
         "",

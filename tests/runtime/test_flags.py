@@ -17,7 +17,7 @@ from effetool.runtime.flags import (
     usage,
 )
 
-ROWS = [row for row in FLAGS if len(row) > 1]
+ROWS = [row for _, rows in FLAGS for row in rows]
 
 
 @pytest.mark.parametrize("argv", [["-port", "8081"], ["-port=8081"], ["--port", "8081"], ["--port=8081"]])
@@ -229,20 +229,13 @@ def reference():
         "A wrong flag prints one line on stderr, with the correct form, and exits with 2. An effe that cannot",
         "start exits with 1.",
     ]
-    for row in FLAGS:
-        if len(row) == 1:
-            lines += [
-                "",
-                f"## {row[0]}",
-                "",
-                "| flag | default | what it does, and why this default |",
-                "|---|---|---|",
-            ]
-            continue
-        name, _, value, default, what, why = row
-        names = f"`-{name} {value}`".replace(" `", "`").replace("|", "\\|")
-        variable = "`$EFFE_PORT`, `$PORT`" if name == "port" else f"`$EFFE_{name.upper().replace('-', '_')}`"
-        lines.append(f"| {names}<br>{variable} | {default or ''} | {what[0].upper() + what[1:]}. {why} |")
+    for section, rows in FLAGS:
+        lines += ["", f"## {section}", ""]
+        lines += ["| flag | default | what it does, and why this default |", "|---|---|---|"]
+        for name, _, value, default, what, why in rows:
+            names = f"`-{name} {value}`".replace(" `", "`").replace("|", "\\|")
+            variable = "`$EFFE_PORT`, `$PORT`" if name == "port" else f"`$EFFE_{name.upper().replace('-', '_')}`"
+            lines.append(f"| {names}<br>{variable} | {default or ''} | {what[0].upper() + what[1:]}. {why} |")
     lines += ["", "## Instead of serving", "", "| flag | what it does |", "|---|---|"]
     lines += [f"| `-{name}` | {what[0].upper() + what[1:]}. |" for name, what in ACTIONS]
     return "\n".join(lines) + "\n"
