@@ -48,7 +48,7 @@ lint: venv
 	$(BIN)/python docs/reference.py --check
 
 quick: venv
-	$(BIN)/python -m pytest -q -n 4 -m "not slow and not soak and not container and not haproxy and not registry and not systemd and not browser"
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not slow and not soak and not container and not haproxy and not registry and not systemd and not browser"
 
 test: parts
 	$(MAKE) lint

@@ -90,6 +90,7 @@ def test_templates_are_templates() -> None:
     assert [name for name in tracked("templates") if not name.endswith(".jinja")] == []
 
 
+@pytest.mark.slow
 def test_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
     """The sources, the tests, the pages and the benchmarks; nothing that was built, nothing of an editor."""
     with tarfile.open(dist / f"{STEM}.tar.gz") as archive:

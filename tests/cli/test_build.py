@@ -197,6 +197,7 @@ def test_two_effes_with_one_output_build_nothing(effe_tool, tmp_path, cache):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_module_is_not_run_by_a_build(effe_tool, tmp_path, cache):
     """What the author's module does when imported must not happen while it is built."""
     (tmp_path / "effe.py").write_text(f"open('ran', 'w').close()\n{INFO}{RUN}")

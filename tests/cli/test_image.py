@@ -73,6 +73,7 @@ def test_stdout_is_the_file_and_stderr_what_to_type_next(effe_tool: Run, here: P
     assert tags(here / "one-1.0.oci.tar") == ["one:1.0"]
 
 
+@pytest.mark.slow
 def test_what_to_type_next_gives_what_the_effe_needs(effe_tool: Run, here: Path, made: Path) -> None:
     """It would not start without; a secret's value is not for a command line."""
     needs = '"env": {"A": "1", "B": None}, "secrets": ["KEY"], "version"'

@@ -99,6 +99,7 @@ def test_inspection_tells_what_is_in_it(built: list[Path]) -> None:
     assert json.loads(json.dumps(found.as_dict()))["sha256"] == found.artifact.digest
 
 
+@pytest.mark.slow
 def test_two_artefacts_are_compared(built: list[Path]) -> None:
     """The dependency and the file that declares it differ, nothing else; an artefact is identical to itself."""
     found = compare(built[0], built[1])
@@ -119,6 +120,7 @@ def test_what_is_no_artefact_is_refused(tmp_path: Path) -> None:
         assert caught.value.code == "E131"
 
 
+@pytest.mark.slow
 def test_what_is_cut_off_or_damaged_is_refused(built: list[Path], tmp_path: Path) -> None:
     """E131 with what is lacking, and with the name of the damaged file; INFO is read from what is whole."""
     whole = bytearray(built[0].read_bytes())
@@ -179,6 +181,7 @@ def test_the_start_of_an_artefact_is_told(tmp_path: Path) -> None:
     assert any(name.startswith("effetool.runtime") for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("at", "value"), [(10, 12), (10, 14), (8, 1), (8, 0x20)], ids=["bz2", "lzma", "secret", "patch"]
 )

@@ -16,7 +16,8 @@ from ..shelf import Shelf, Wishes, make_effe, make_plain, make_sdist, make_wheel
 
 HERE = "cp{}{}".format(*this_target().python)
 LINUX = "manylinux_2_17"
-BOTH = pytest.mark.parametrize("resolver", ["uv", "pip"])
+PIP = pytest.param("pip", marks=pytest.mark.slow)  # half a second more of a processor, each time
+BOTH = pytest.mark.parametrize("resolver", ["uv", PIP])
 
 
 @BOTH
