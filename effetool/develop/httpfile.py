@@ -25,10 +25,10 @@ from ..errors import Place, UsageError
 __all__ = ["Saved", "read_http_file"]
 
 _REQUEST = re.compile(r"(?:([A-Z][A-Z-]*)[ \t]+)?(\S+)(?:[ \t]+HTTP/[0-9.]+)?")
-_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*)")
-_VARIABLE = re.compile(r"@([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*)")
-_USE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-_NAMED = re.compile(r"(?:#|//)[ \t]*@name[ \t=]+(\S+)")
+_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"@([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*)", re.DOTALL)
+_USE = re.compile(r"\{\{([^{}]*)\}\}")
+_NAMED = re.compile(r"(?:#|//)[ \t]*@name[ \t=]+([^\s=]\S*)")
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ def _body(path: Path, lines: list[str], at: int, end: int, variables: Mapping[st
 
 def _fill(path: Path, lines: list[str], at: int, text: str, variables: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
-        if match[1] not in variables:
-            raise _wrong(path, lines, at, f"no variable {match[1]!r}", f"write @{match[1]} = … above it")
-        return variables[match[1]]
+        name = match[1].strip()
+        if name not in variables:
+            raise _wrong(path, lines, at, f"no variable {name!r}", f"write @{name} = … above it")
+        return variables[name]
 
     return _USE.sub(value, text)
 

@@ -15,7 +15,7 @@ from .render import faulty, read_sources, render, templates_root
 
 __all__ = ["Template", "find_template", "list_templates"]
 
-DESCRIPTION = re.compile(r"\A\{#-?\s*(.+?)\s*-?#\}")
+DESCRIPTION = re.compile(r"\A\{#-?\s*(\S.*?)(?:\n\s*)?-?#\}")
 
 
 @dataclass(frozen=True)
@@ -95,4 +95,4 @@ def find_template(word: str, say: Callable[[str], None] = lambda line: None) -> 
 
 def _description(text: str) -> str:
     match = DESCRIPTION.match(text)
-    return match.group(1) if match else ""
+    return match.group(1).rstrip() if match else ""

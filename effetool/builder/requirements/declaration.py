@@ -224,7 +224,7 @@ def _read_requirements(path: Path, seen: frozenset[Path] = frozenset()) -> Decla
                 fix = "install it from an index, or name it as `name @ URL`"
                 raise DependencyError(f"{option} has no meaning in a build", code="E142", place=place, fix=fix)
             continue
-        text, *digests = re.split(r"\s+--hash[= ]", line)
+        text, *digests = re.split(r"(?<!\s)\s+--hash[= ]", line)
         requirement = _requirement(text, place)
         requirements.append(requirement)
         places.append(place)

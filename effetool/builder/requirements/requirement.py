@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .versions import Specifiers, Version
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*")
-_EXTRAS = re.compile(r"\[\s*([^\]]*)\]\s*")
+_EXTRAS = re.compile(r"\[([^\]]*)\]\s*")
 _TOKEN = re.compile(r"""\s*(?:(\(|\))|(<=|>=|===|==|!=|~=|<|>)|'([^']*)'|"([^"]*)"|([A-Za-z_.]+))""")
 _VERSIONED = {"python_version", "python_full_version", "implementation_version"}
 

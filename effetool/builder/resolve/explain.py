@@ -48,8 +48,9 @@ def explain(
             fix="leave that target out, take another version, or build on such a machine",
             notes=notes,
         )
-    listed = re.search(r"\(from versions: .*?((?:[^,()]+, )?[^,()]+)\)", last)
-    shown = last.replace(listed[0], f"(newest: {listed[1].strip()})") if listed and "," in listed[0] else last
+    listed = re.search(r"\(from versions: ([^()]*)\)", last)
+    newest = ", ".join(listed[1].split(", ")[-2:]) if listed else ""
+    shown = last.replace(listed[0], f"(newest: {newest})") if listed and "," in listed[0] else last
     refused = index.refusing(name or declaration.requirements[0].name) if index and declaration.requirements else None
     fix = f"{refused[0]} answers {refused[1]}: check its user and password (pip config list)" if refused else None
     return DependencyError(

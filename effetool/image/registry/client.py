@@ -37,7 +37,7 @@ TRIES = 4
 # What OpenSSL calls the first bytes of an answer in plain HTTP.
 PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 Sink = Callable[[int, bytes], object]
-CHALLENGE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+CHALLENGE = re.compile(r'\b(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass
