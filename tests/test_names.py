@@ -109,7 +109,7 @@ def test_every_file_that_the_tool_opens_beside_its_modules_is_there() -> None:
                 found.append(TOOL / text)
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Path(__file__).with_name":
                 found.append(path.with_name(text))
-    assert {"loader.py", "bytecode_worker.py"} <= {path.name for path in found}
+    assert {"loader.py", "unpacker.py", "bytecode_worker.py"} <= {path.name for path in found}
     assert [str(path) for path in found if not path.exists()] == []
 
 
@@ -124,9 +124,9 @@ def test_what_runs_under_an_old_python_is_checked_for_it() -> None:
     """All of the runtime, and the programs that are handed to another interpreter."""
     lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["per-file-target-version"]
     old = {path for pattern in lint for one in alternatives(pattern) for path in ROOT.glob(one)}
-    programs = [path for path in TOOL.rglob("*.py") if path.name in ("loader.py", "bytecode_worker.py")]
+    programs = [path for path in TOOL.rglob("*.py") if path.name in ("loader.py", "unpacker.py", "bytecode_worker.py")]
     missing = [path for path in [*programs, *(TOOL / "runtime").rglob("*.py")] if path not in old | {*old_below(old)}]
-    assert missing == [] and len(programs) == 2
+    assert missing == [] and len(programs) == 3
 
 
 def old_below(old: set[Path]) -> Iterator[Path]:

@@ -44,7 +44,7 @@ def install(path: str) -> None:
         if not done and facts["unpack"]:
             done.append(True)
             before = len(sys.path)
-            space["_unpacked"](path, facts["unpack"], path)
+            space["place_files"](path, facts["unpack"], path)
             added = sys.path[before:]
             del sys.path[before:]
             sys.path[at:at] = added

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..resolve.resolution import Resolution
     from .files import File
 
-__all__ = ["HOUSE", "Contents", "Prepared", "runtime_files", "tool_digest"]
+__all__ = ["HOUSE", "Contents", "Prepared", "loader_source", "runtime_files", "tool_digest"]
 
 # The package itself: pip installs it as files, never as a zip.
 HOUSE = Path(__file__).parents[2]
@@ -66,6 +66,14 @@ class Prepared:
     target: Path
     certain: frozenset[Path] = frozenset()  # the author's modules that certainly run
     warnings: tuple[EffeToolError, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def loader_source() -> bytes:
+    """Return the program that starts an effe: one text, for it runs before anything can be imported from the file."""
+    future = b"from __future__ import annotations\n"
+    unpacker = (HOUSE / "builder/package/unpacker.py").read_bytes()
+    return unpacker + (HOUSE / "builder/package/loader.py").read_bytes().partition(future)[2]
 
 
 @lru_cache(maxsize=1)

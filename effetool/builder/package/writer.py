@@ -20,7 +20,7 @@ from ..requirements.pythons import minors, versions
 from ..store.cache import Cache
 from . import shell_header, zip_writer
 from .bytecode import compile_for
-from .contents import HOUSE, Contents, runtime_files, tool_digest
+from .contents import HOUSE, Contents, loader_source, runtime_files, tool_digest
 from .files import File
 from .pex_base import ENTRY_POINT
 from .zip_writer import Entry, Writer
@@ -60,7 +60,7 @@ def compile_modules(contents: Contents, cache: Cache) -> Compiled:
 
     Needs no base, so that pex can make one meanwhile.
     """
-    loader = ("loader.py", (HOUSE / "builder/package/loader.py").read_bytes())
+    loader = ("loader.py", loader_source())
     runtime = [file for file in runtime_files() if file[0].endswith(".py")]
     modules = [(EMBEDDED, embedded(contents.info, contents.module))]
     modules += [(f.name, f.data) for f in contents.files if f.data is not None and f.name.endswith(".py")]
@@ -88,7 +88,7 @@ def write(
     author = {file.name: file for file in contents.files}
     intervals = versions(contents.python)
     taken = minors(intervals)
-    loader = (HOUSE / "builder/package/loader.py").read_bytes()
+    loader = loader_source()
     inside = zip_writer.entries(base)
     told = {"versions": intervals, "unpack": _unpack(contents, {wheel.file for wheel in wheels}), "wheels": None}
 
