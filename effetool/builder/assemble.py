@@ -23,13 +23,14 @@ from .progress import Clock
 from .store.cache import Cache
 from .store.files import create, digest_of
 from .verify import smoke
+from .verify.budgets import check_budgets
 from .verify.python_support import check_compiled
 from .verify.shared_libraries import missing_here
 
 if TYPE_CHECKING:
     from .package.zip_safe import Wheel
 
-__all__ = ["check_budgets", "make"]
+__all__ = ["make"]
 
 UNLOCKED = 10.0  # seconds that a new file may have no lock yet
 
@@ -226,26 +227,6 @@ def _replace(temporary: Path, target: Path) -> None:
         raise BuildError(
             f"cannot replace {target}: {error.strerror}", code="E136", place=Place(target), fix="remove it by hand"
         ) from error
-
-
-def check_budgets(path: Path, size: int, options: Options) -> None:
-    """Hold an artefact against `--max-size` and `--max-start`.
-
-    Raises:
-        BuildError: E139 when it is over one of them, E137 when it does not start.
-    """
-    if options.max_size is not None and size > options.max_size:
-        raise BuildError(
-            f"{size / 1e6:.3g} MB, --max-size allows {options.max_size / 1e6:g} MB",
-            code="E139",
-            fix="effe-tool inspect shows what takes the room",
-        )
-    if options.max_start is not None and (taken := smoke.measure_start(path) * 1000) > options.max_start:
-        raise BuildError(
-            f"it starts in {taken:.0f} ms, --max-start allows {options.max_start:g} ms",
-            code="E139",
-            fix="effe-tool inspect --imports shows where the start goes",
-        )
 
 
 def _umask() -> int:

@@ -43,7 +43,7 @@ def finish(prepared: Prepared, options: Options, progress: Progress, cache: Cach
     if options.fresh and not options.check and (artifact := find_fresh(prepared, cache)) is not None:
         clock.step("fresh", str(prepared.target), "its inputs are unchanged")
         if options.max_size is not None or options.max_start is not None:
-            from .assemble import check_budgets
+            from .verify.budgets import check_budgets
 
             check_budgets(artifact.path, artifact.size, options)
     else:

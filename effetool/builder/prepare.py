@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,41 @@ RESOLVING = threading.Lock()
 def prepare(project: Project, options: Options, progress: Progress, folder: Path | None = None) -> Prepared:
     """Check the effe, plan what goes in, resolve what it needs, and name its artefact; writes nothing."""
     clock = Clock(progress)
+    _check_options(options)
+    info = _info(project, options, progress)
+    if info.problem is not None and options.strict:
+        raise info.problem
+    conventions(info)
+    contract = project.contract
+    warnings: list[EffeToolError] = [*filter(None, [info.problem])]
+    files = plan(project, warnings.append)
+    clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
+    resolution = _resolve(project, options)
+    python = resolution.requires_python if resolution else _python(project)
+    taken = frozenset(minors(versions(python)))
+    pythons = _compiled_by(taken, options.record)
+    clock.step("resolve", "", resolution.why if resolution else "no dependencies")
+    if resolution is not None and not resolution.distributions:
+        resolution = None
+    certain, undeclared = _check_imports(project, resolution, python, taken, options)
+    epoch = (
+        os.environ.get("SOURCE_DATE_EPOCH", "") if options.record is None else str(options.record.get("epoch") or "")
+    )
+    facts = _facts(project, info, options, files, python, resolution, epoch)
+    inputs = facts["inputs"] = _inputs(facts, files, pythons, resolution)
+    targets, native = _machines(resolution)
+    contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
+    target = _target(project, info, options, folder, inputs)
+    if options.out is not None:
+        declared = (resolution.declaration.file, resolution.declaration.lock) if resolution else ()
+        _check_no_source(target, (project.logic, *(file.path for file in files), *filter(None, declared)))
+    warnings += undeclared
+    if (missing := unusable_cache()) is not None:
+        warnings.append(_nothing_kept(missing))
+    return Prepared(project, info, contents, resolution, inputs, target, certain, tuple(warnings))
+
+
+def _check_options(options: Options) -> None:
     if options.platforms:  # a misspelt one is wrong for an effe without dependencies too
         from .resolve.target import read_platform
 
@@ -54,32 +89,41 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
         from .outputs.scie import check_wish
 
         check_wish(options)
-    info = _info(project, options, progress)
-    if info.problem is not None and options.strict:
-        raise info.problem
-    conventions(info)
-    contract = project.contract
-    warnings: list[EffeToolError] = []
-    files = plan(project, warnings.append)
-    clock.step("check", str(project.logic), ", ".join(["INFO", *contract.functions]))
-    resolution = _resolve(project, options)
-    python = resolution.requires_python if resolution else _python(project)
-    intervals = versions(python)
-    taken = set(minors(intervals))
+
+
+def _compiled_by(taken: frozenset[int], record: Mapping[str, object] | None) -> dict[int, Path]:
+    """Return an interpreter for each minor that the artefact is compiled for; those of the record, where it has one."""
     pythons = {minor: path for minor, path in pythons_here().items() if minor in taken}
-    if (record := options.record) is not None:
+    if record is not None:
         pythons = {minor: path for minor, path in pythons.items() if f"3.{minor}" in compiled_for(record)}
-    clock.step("resolve", "", resolution.why if resolution else "no dependencies")
-    if resolution is not None and not resolution.distributions:
-        resolution = None
+    return pythons
+
+
+def _check_imports(
+    project: Project, resolution: Resolution | None, python: str, taken: frozenset[int], options: Options
+) -> tuple[frozenset[Path], list[EffeToolError]]:
+    """Return the author's modules that certainly run, and a warning for each undeclared import that may not."""
     provided = {name for one in (resolution.distributions if resolution else ()) for name in one.metadata.imports}
     reached = follow(project)
     unsure = check_imports(project, provided, resolution.declaration.file if resolution else None, reached)
-    if record is None:  # what was built before it was checked is built again as it was
+    if options.record is None:  # what was built before it was checked is built again as it was
         check_promise(project, reached, python, taken, provided)
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "") if record is None else str(record.get("epoch") or "")
+    return frozenset(path for path, (_, sure) in reached.modules.items() if sure), [*map(_may_lack, unsure)]
+
+
+def _facts(
+    project: Project,
+    info: Info,
+    options: Options,
+    files: list[File],
+    python: str,
+    resolution: Resolution | None,
+    epoch: str,
+) -> dict[str, object]:
+    """Return what the artefact says of itself, without the digest of its inputs."""
+    record = options.record
     authors = [file.path for file in files]
-    facts: dict[str, object] = {
+    return {
         "format": 1,
         "info": info.text,
         "module": project.module,
@@ -99,23 +143,16 @@ def prepare(project: Project, options: Options, progress: Progress, folder: Path
             for one in (resolution.distributions if resolution else ())
         ],
     }
-    modes = [file.name for file in files if file.executable]
-    told = [facts, modes, sorted(pythons)]
+
+
+def _inputs(
+    facts: Mapping[str, object], files: list[File], pythons: Mapping[int, Path], resolution: Resolution | None
+) -> str:
+    """Return one digest of everything that decides the artefact's bytes."""
+    inputs = [facts, [file.name for file in files if file.executable], sorted(pythons)]
     if resolution is not None:
-        told += [resolution.lock, resolution.declaration.origin, resolution.requirements]
-    inputs = hashlib.sha256((tool_digest() + json.dumps(told, sort_keys=True)).encode()).hexdigest()
-    facts["inputs"] = inputs
-    targets, native = _machines(resolution)
-    contents = Contents(info, project.module, files, python, pythons, facts, {}, _date(epoch), targets, native)
-    target = _target(project, info, options, folder, inputs)
-    if options.out is not None:
-        declared = (resolution.declaration.file, resolution.declaration.lock) if resolution else ()
-        _check_no_source(target, (project.logic, *authors, *filter(None, declared)))
-    warnings = [*filter(None, [info.problem]), *warnings, *map(_may_lack, unsure)]
-    if (missing := unusable_cache()) is not None:
-        warnings.append(_nothing_kept(missing))
-    certain = frozenset(path for path, (_, sure) in reached.modules.items() if sure)
-    return Prepared(project, info, contents, resolution, inputs, target, certain, tuple(warnings))
+        inputs += [resolution.lock, resolution.declaration.origin, resolution.requirements]
+    return hashlib.sha256((tool_digest() + json.dumps(inputs, sort_keys=True)).encode()).hexdigest()
 
 
 def find_fresh(prepared: Prepared, cache: Cache) -> Artifact | None:
