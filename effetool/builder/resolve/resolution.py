@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...effe.artifact import open_regular
 from ..requirements.declaration import Declaration
-from ..store.files import cache_folder, write_atomic
+from ..store.cache import Cache
+from ..store.files import cache_folder
 from .index import Index
 from .lock import File, write_marker
 from .target import Platform, Target
@@ -138,18 +138,13 @@ def remember(key: str, resolution: Resolution) -> None:
             for one in resolution.distributions
         ],
     }
-    data = json.dumps(kept).encode()
-    write_atomic(_path(key), hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+    Cache(cache_folder()).put("resolutions", f"{key}.json", json.dumps(kept).encode())
 
 
 def recall(key: str, declaration: Declaration) -> Resolution | None:
     """Return the answer kept under a key, None when there is none or one of its files is gone or changed."""
-    try:
-        with open_regular(_path(key)) as file:
-            digest, _, data = file.read().partition(b"\n")
-    except OSError:
-        return None
-    if hashlib.sha256(data).hexdigest().encode() != digest:
+    data = Cache(cache_folder()).get("resolutions", f"{key}.json")
+    if data is None:
         return None
     try:
         return _restored(json.loads(data), declaration)
@@ -186,7 +181,3 @@ def _target(python: Sequence[int], platform: Sequence[object]) -> Target:
     system, machine, library, version = platform
     assert isinstance(version, list)
     return Target((python[0], python[1]), Platform(str(system), str(machine), str(library), (version[0], version[1])))
-
-
-def _path(key: str) -> Path:
-    return cache_folder() / "resolutions" / f"{key}.json"

@@ -11,7 +11,6 @@ import re
 import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 from ...effe.artifact import open_regular
 from ...errors import DependencyError
 from ..requirements.requirement import Requirement, normalise, read_requirement
-from ..store.files import cache_folder, digest_of, write_atomic
+from ..store.files import cache_folder, create, digest_of, write_atomic
 from .index import Index, without_credentials
 from .lock import File
 
@@ -151,7 +150,7 @@ def _fetch_one(file: File, index: Index, offline: bool, progress: Callable[[str]
 def _download(file: File, index: Index) -> tuple[str, Path]:
     folder = cache_folder() / "wheels"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=folder)
+    descriptor, beside = create(folder, ".new-")
     try:
         digest = hashlib.sha256()
         with (
@@ -170,11 +169,11 @@ def _download(file: File, index: Index) -> tuple[str, Path]:
             )
         path = folder / sha256 / file.name
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        beside.chmod(0o644)
+        beside.replace(path)
         return sha256, path
     finally:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
 
 
 def adopt(wheel: Path) -> tuple[str, Path]:
