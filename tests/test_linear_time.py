@@ -15,6 +15,7 @@ from effetool.runtime.errors import HTTPError
 from effetool.runtime.http import multipart, query
 from effetool.runtime.http.body import Incoming
 from effetool.runtime.http.parser import CHUNKED, Head, Limits, parse_head
+from tests import expressions
 
 LIMITS = Limits(32 * 1024, 8 * 1024, 100)
 HEAD = LIMITS.head - 200
@@ -251,3 +252,48 @@ def test_an_expression_takes_linear_time(name):
         quarter, whole = (cost(run, text) for text in texts)
         assert whole < max(7 * quarter, 0.002), (before, repeated, after, quarter, whole)
         assert whole < 0.05, (before, repeated, after, whole)
+
+
+FOUND = {}
+for _name, _expression, _functions in expressions.collected(RUNTIME.parent):
+    FOUND.setdefault(_name.partition(":")[0], []).append((_name, _expression, _functions))
+
+
+@pytest.mark.parametrize("module", FOUND)
+def test_each_expression_of_the_package_takes_linear_time(module):
+    """Of the tool too: requirements, names, .http and env files, templates, a registry's answers, a resolver's words.
+
+    Its worst shapes are derived from itself, up to 16 KiB: a new expression is tested without being listed.
+    """
+    for name, expression, functions in FOUND[module]:
+        assert expressions.slow(expression, functions) is None, name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "function"),
+    [
+        (r"\A\{#-?\s*(.+?)\s*-?#\}", "match"), (r"\{\{\s*([^{}]*?)\s*\}\}", "sub"), (r"\s+--hash[= ]", "split"),
+        (r"\[\s*([^\]]*)\]\s*", "match"), (r'(\w+)="((?:[^"\\]|\\.)*)"', "findall"),
+        (r"(?:#|//)[ \t=]+(\S+)", "fullmatch"),
+        (r"\(from versions: .*?((?:[^,()]+, )?[^,()]+)\)", "search"), (r"(?:a:\r\n)*(?:a+[^\n]*|\r)?\Z", "match"),
+        (r"(a+)+b", "match"), (r"(?:a|aa)*b", "match"), (r"[ ]+$", "search"),
+    ],
+)  # fmt: skip
+def test_an_expression_that_takes_longer_is_found(pattern, function):
+    """Those that were repaired, and the textbook's."""
+    assert expressions.slow(re.compile(pattern), [function])
+
+
+def test_an_expression_is_found_wherever_it_stands(tmp_path, monkeypatch):
+    """Under a name, in a function, or compiled at once for one use of it."""
+    text = 'import re\n_A = re.compile("a")\n_B = re.compile("b").match\n'
+    text += 'def f(s): return re.sub("c", "", s) and _A.search(s)\n'
+    (tmp_path / "expressive").mkdir()
+    (tmp_path / "expressive" / "module.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [(name, each.pattern, used) for name, each, used in expressions.collected(tmp_path / "expressive")]
+    assert sorted(found) == [
+        ("expressive.module:'c'", "c", ["sub"]),
+        ("expressive.module:_A", "a", ["search"]),
+        ("expressive.module:_B", "b", ["match"]),
+    ]
