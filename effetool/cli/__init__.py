@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _terminated)
     _open_closed_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is no text goes out as the bytes it is
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is not valid text is written as its bytes
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
         code = _run(arguments)

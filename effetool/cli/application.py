@@ -1,4 +1,4 @@
-"""The typer application: what reads a command line, and what is said of a wrong one."""
+"""The typer application: it reads a command line and explains a wrong one."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ ELSEWHERE = {"help": "--help", "version": "--version", "init": "new", "create": 
 
 
 def _meant(word: str) -> str:
-    """Return the fix for a word that is no command: one near to it, or the one that takes the path it is."""
+    """Return the fix for an unknown command: one of a similar name, or `run` where the word is a path."""
     import difflib
     from pathlib import Path
 

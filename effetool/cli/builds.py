@@ -1,4 +1,4 @@
-"""What `effe-tool build` does once its command line is read; knows nothing of typer."""
+"""What `effe-tool build` does once its command line is read; does not use typer."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Console:
 
     def document(self, value: object) -> None:
         """Write the one JSON document of `--json` to stdout."""
-        if self.json:  # in ASCII: a file name that is no text, and any terminal, take it
+        if self.json:  # in ASCII: holds a file name that is not valid text, and suits any terminal
             sys.stdout.write(_json.dumps(value, default=str) + "\n")
             sys.stdout.flush()
 

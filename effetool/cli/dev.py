@@ -15,7 +15,7 @@ from .console import Console, plain, time_text
 from .options import EnvFile, Source, command
 
 if TYPE_CHECKING:
-    from ..develop.event import Said
+    from ..develop.event import Event
 
 
 @command
@@ -49,7 +49,7 @@ def dev(
     if env_file is not None:
         read_env_file(env_file)
     if record is not None and record.exists() and not record.is_dir():
-        raise UsageError(f"{record} is no directory", code="E001", fix="--record events")
+        raise UsageError(f"{record} is not a directory", code="E001", fix="--record events")
     sock = listen(host, port)
     number = sock.getsockname()[1]
     shown = f"[{host}]" if ":" in host else "localhost" if host in ("0.0.0.0", "127.0.0.1") else host  # noqa: S104
@@ -58,7 +58,7 @@ def dev(
         console.write(f"port 8080 is taken, so this is {number}")
     extra = []
     if debugpy is not None:
-        listen("127.0.0.1", debugpy).close()  # taken: said now, with its owner, and not by each child
+        listen("127.0.0.1", debugpy).close()  # report a taken port now, with its owner, instead of once a child
         extra = ["debugpy"]
 
     def python(project: Project) -> str:
@@ -96,34 +96,34 @@ class Teller:
         self._open = open_
         self._debugpy = debugpy
 
-    def __call__(self, said: Said) -> None:
+    def __call__(self, event: Event) -> None:
         console = self._console
-        files = ", ".join(sorted({os.path.basename(file) for file in said.files}))  # noqa: PTH119
-        if said.kind == "ready":
+        files = ", ".join(sorted({os.path.basename(file) for file in event.files}))  # noqa: PTH119
+        if event.kind == "ready":
             console.document({"url": self._url, "pid": os.getpid()})
             attach = f", debugger on port {self._debugpy}" if self._debugpy else ""
             console.write(
                 f"{console.styled('ready', 'green')}  {console.styled(self._url, 'bold')}  "
-                f"{plain(str(self._path))} in {time_text(said.seconds)}{attach}, Ctrl-C ends it"
+                f"{plain(str(self._path))} in {time_text(event.seconds)}{attach}, Ctrl-C ends it"
             )
             if self._open:
                 import webbrowser
 
                 threading.Thread(target=webbrowser.open, args=(self._url,), daemon=True).start()
-        elif said.kind == "reloaded":
-            console.write(f"{console.styled('reloaded', 'green')}  {plain(files)} in {time_text(said.seconds)}")
-        elif said.kind in ("broken", "fault") and said.error is not None:
+        elif event.kind == "reloaded":
+            console.write(f"{console.styled('reloaded', 'green')}  {plain(files)} in {time_text(event.seconds)}")
+        elif event.kind in ("broken", "fault") and event.error is not None:
             if console.json:
-                print(f"{said.error.code}: {plain(said.error.message)}", file=sys.stderr)
+                print(f"{event.error.code}: {plain(event.error.message)}", file=sys.stderr)
             else:
-                console.error(said.error)
-            if said.kind == "broken":
+                console.error(event.error)
+            if event.kind == "broken":
                 console.write("every request is answered with this as HTTP 500, until the next good save")
-        elif said.kind == "warning" and said.error is not None:
+        elif event.kind == "warning" and event.error is not None:
             if console.json:
-                print(f"{said.error.code}: {plain(said.error.message)}", file=sys.stderr)
-            console.warning(said.error)
-        elif said.kind == "held":
+                print(f"{event.error.code}: {plain(event.error.message)}", file=sys.stderr)
+            console.warning(event.error)
+        elif event.kind == "held":
             console.write("saved; served once the debugger is done")
         else:
-            console.write(plain(said.text))
+            console.write(plain(event.text))

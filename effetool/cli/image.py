@@ -118,7 +118,7 @@ def _build(store: Store, artifact: Artifact, bases: list[Base], console: Console
 def _end(
     documents: list[dict[str, object]], failed: list[tuple[Path, EffeToolError]], total: int, console: Console
 ) -> None:
-    """Say what failed: of several, the others were made all the same."""
+    """Report what failed. Of several images, the others were made."""
     if total == 1:
         console.document(documents[0])
         return

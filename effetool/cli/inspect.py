@@ -58,7 +58,7 @@ def inspect(
         return
     try:
         start: float | None = ask_info(path, found.artifact.info.text)
-    except BuildError:  # for another machine or Python: the rest can be shown all the same
+    except BuildError:  # for another machine or Python: the rest can still be shown
         start = None
     console.document({**found.as_dict(), "info_seconds": start and round(start, 4)})
     console.result("\n".join(_drawn(str(path), _tree(found, start, console.verbose))))

@@ -98,7 +98,7 @@ def _words(words: list[str]) -> tuple[Path | None, str | None, str, list[Saved] 
     target = rest.pop(0) if rest else "/"
     if rest or not target.startswith("/"):
         raise UsageError(
-            f"{(rest or [target])[0]!r} is no path of a URL", code="E001", fix="effe-tool invoke hello POST /path"
+            f"{(rest or [target])[0]!r} is not a path of a URL", code="E001", fix="effe-tool invoke hello POST /path"
         )
     return path, method, target, None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..deploy import Effe
-    from ..up import Said
+    from ..up import Event
 
 # The colours of the names, in turn.
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue")
@@ -104,13 +104,13 @@ class Teller:
         self._width = max(len("haproxy"), *(len(effe.name) for effe in effes))
         self._colours: dict[str, str] = {"haproxy": "dim"}
 
-    def __call__(self, said: Said) -> None:
+    def __call__(self, event: Event) -> None:
         console = self._console
-        if said.error is not None and console.json:  # stdout holds one document
-            print(f"{said.error.code}: {plain(said.error.message)}", file=sys.stderr)
-        elif said.error is not None:
-            console.error(said.error, about=said.name or None)
-        if said.kind == "up":
+        if event.error is not None and console.json:  # stdout holds one document
+            print(f"{event.error.code}: {plain(event.error.message)}", file=sys.stderr)
+        elif event.error is not None:
+            console.error(event.error, about=event.name or None)
+        if event.kind == "up":
             console.document(
                 {
                     "url": self._url,
@@ -123,13 +123,13 @@ class Teller:
                     self._line(effe.name, console.styled(place, "bold"))
             console.write(
                 f"{console.styled('ready', 'green')}  {console.styled(self._url, 'bold')}  "
-                f"{said.text}, Ctrl-C ends them, SIGHUP to process {os.getpid()} builds anew"
+                f"{event.text}, Ctrl-C ends them, SIGHUP to process {os.getpid()} builds again"
             )
-        elif said.kind in ("error", "ended") and said.text:
-            self._line(said.name, console.styled(plain(said.text), "red"))
-        elif said.text:
-            self._line(said.name, plain(said.text))
-        elif said.kind == "stopped":
+        elif event.kind in ("error", "ended") and event.text:
+            self._line(event.name, console.styled(plain(event.text), "red"))
+        elif event.text:
+            self._line(event.name, plain(event.text))
+        elif event.kind == "stopped":
             console.write("stopped")
 
     def _line(self, name: str, text: str) -> None:

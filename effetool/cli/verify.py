@@ -24,7 +24,7 @@ def verify(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network.")] = False,
 ) -> None:
-    """Build a file again from what it says of itself and compare. Every byte; exit 1 when one differs."""
+    """Build a file again from its own records and compare every byte. Exit 1 when one differs."""
     import dataclasses
 
     from ..builder.audit.rebuild import replay

@@ -75,7 +75,7 @@ def check(effes: Sequence[Effe], options: Options) -> None:
             if not LABEL.match(word):
                 near = re.sub(r"[^a-z0-9-]+", "-", word.lower()).strip("-")[:63].strip("-")
                 raise DeployError(
-                    f"{flag}: {shown(word)} is no name in Kubernetes: lower-case letters, digits and `-`, at most 63",
+                    f"{flag}: {shown(word)} is not a name in Kubernetes: at most 63 of a-z, 0-9 and `-`",
                     code="E420",
                     fix=f"{flag} {near or 'name'}",
                 )

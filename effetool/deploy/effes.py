@@ -21,7 +21,7 @@ class Effe:
     """One effe and where it comes from.
 
     Attributes:
-        info: what it says of itself; name and version are there.
+        info: its INFO, with name and version.
         project: its source, None for one that was found built.
         artifact: the built file, None for one that was found as source.
     """

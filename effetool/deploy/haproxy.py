@@ -63,7 +63,7 @@ def configuration(
     Raises:
         InfoError: E117–E119 when INFO is unfit.
         DeployError: E411 when two effes answer at one place.
-        UsageError: E001 when an address or path cannot stand in the file.
+        UsageError: E001 when an address or path cannot be written into the file.
     """
     table = routing_table(effes)
     hosts = by_host(table)

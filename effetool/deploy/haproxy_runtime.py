@@ -49,7 +49,7 @@ class Runtime:
         """Return the answer to one command.
 
         Raises:
-            DeployError: E412 when nobody answers, E413 when HAProxy refuses.
+            DeployError: E412 when HAProxy does not answer, E413 when HAProxy refuses.
         """
         answer = self._talk(f"set severity-output number; {command}").strip()
         # syslog's levels (RFC 5424, section 6.2.1): 4 is a warning, and less is worse.

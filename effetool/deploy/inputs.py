@@ -34,14 +34,14 @@ def image_of(effe: Effe, images: Mapping[str, str], registry: str) -> str:
     """Return the effe's image: the one that was named, else `registry/name:version`, named as `effe-tool image` does.
 
     Raises:
-        DeployError: E420 when it is no reference.
+        DeployError: E420 when it is not a reference.
     """
     image = images.get(effe.name) or "/".join(
         part for part in (registry.rstrip("/"), f"{effe.name.replace('_', '-')}:{effe.version}") if part
     )
     if not REFERENCE.match(image):
         raise DeployError(
-            f"{shown(image)} is no reference of an image", code="E420", fix=f"--image {effe.name}={effe.name}:1.0"
+            f"{shown(image)} is not a reference of an image", code="E420", fix=f"--image {effe.name}={effe.name}:1.0"
         )
     return image
 
@@ -54,7 +54,7 @@ def check_images(effes: Sequence[Effe], images: Mapping[str, str]) -> None:
 
 
 def variables_of(effe: Effe, given: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the variables an effe reads that are no secrets, None for one that has no value yet."""
+    """Return the variables of an effe except its secrets: name → value, None without one."""
     said = effe.conventions
     return {name: given.get(name, default) for name, default in said.env.items() if name not in said.secrets}
 
@@ -77,7 +77,7 @@ def check_variables(effes: Sequence[Effe], given: Mapping[str, str]) -> None:
     for name in given:
         if any(name in one.secrets for one in said):
             raise DeployError(
-                f"--env {name}: a secret does not stand in a configuration",
+                f"--env {name}: a secret does not belong into a configuration",
                 code="E422",
                 fix=f"leave it out: {name} is read from a secret of the platform",
             )

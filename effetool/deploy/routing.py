@@ -17,7 +17,7 @@ class Route:
 
     Attributes:
         host: a host name, `*.example.org` for every name below it, empty for every host.
-        path: the prefix, cut at `/`: `/hello` is no route of /helloworld.
+        path: the prefix, cut at `/`: `/hello` does not match /helloworld.
         effe: who answers.
     """
 

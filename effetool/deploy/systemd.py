@@ -100,7 +100,7 @@ def _check(effes: Sequence[Effe], options: Options) -> None:
     for flag, path in (("--prefix", options.prefix), ("--etc", options.etc)):
         if not FOLDER.match(path):
             raise DeployError(
-                f"{flag}: {shown(path)} is no absolute path of letters, digits and ._+@-",
+                f"{flag}: {shown(path)} is not an absolute path of letters, digits and ._+@-",
                 code="E420",
                 fix=f"{flag} {'/opt/effe' if flag == '--prefix' else '/etc/effe'}",
             )
@@ -110,7 +110,7 @@ def _check(effes: Sequence[Effe], options: Options) -> None:
             f"--prefix {options.prefix}: the units see nothing of {hidden}", code="E420", fix="--prefix /opt/effe"
         )
     if not HOST.match(options.host):
-        raise DeployError(f"--host: {shown(options.host)} is no address", code="E420", fix="--host 127.0.0.1")
+        raise DeployError(f"--host: {shown(options.host)} is not an address", code="E420", fix="--host 127.0.0.1")
     last = options.port + len(effes) - 1 + ADMIN
     if options.port < 1 or last > 65535 or len(effes) > ADMIN:
         raise DeployError(

@@ -121,8 +121,8 @@ class Child:
         error: BaseException
         try:
             secrets.supply(*secrets.declared(task["needs"]), os.environ)
-        except secrets.NeedError as lacking:
-            return None, Fault("E311", lacking.message, fix=f"--env-file FILE, or {lacking.fix}")
+        except secrets.NeedError as missing:
+            return None, Fault("E311", missing.message, fix=f"--env-file FILE, or {missing.fix}")
         try:
             effe: Effe = self._phase("import", self._import)
             code = "E306"

@@ -27,7 +27,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     """Return the variables of a file.
 
     Raises:
-        UsageError: E304 when it cannot be read or a line is no assignment, with its place.
+        UsageError: E304 when it cannot be read or a line is not an assignment, with its place.
     """
     try:
         text = path.read_text("utf-8-sig").replace("\r\n", "\n")

@@ -9,11 +9,11 @@ from typing import Any
 
 from ..errors import EffeToolError, Place, ServeError
 
-__all__ = ["Said", "error_of", "fault_from"]
+__all__ = ["Event", "error_of", "fault_from"]
 
 
 @dataclass(frozen=True)
-class Said:
+class Event:
     """What the loop has to say: `kind` is ready, reloaded, broken, fault, warning, note or held."""
 
     kind: str

@@ -75,7 +75,7 @@ class Fault:
 
 
 def shown(file: str) -> str:
-    """Return a file's name as the author types it: relative where it lies below the working directory."""
+    """Return a file's name as the author types it: relative where it is below the working directory."""
     try:
         relative = os.path.relpath(file)
     except (OSError, ValueError):

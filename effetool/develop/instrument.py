@@ -194,7 +194,7 @@ class Observed:
         try:
             os.write(2, scrub(line).encode("utf-8", "backslashreplace"))
         except OSError:
-            pass  # whoever read it has gone
+            pass  # the reader has gone
 
 
 class Records(Log):

@@ -195,7 +195,7 @@ def built(pex: Path) -> Iterator[Target]:
 
 @contextmanager
 def remote(url: str) -> Iterator[Target]:
-    """Send to a server. Raises UsageError for what is no http(s) URL."""
+    """Send to a server. Raises UsageError when it is not an http(s) URL."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
         port = parts.port

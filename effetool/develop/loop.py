@@ -22,7 +22,7 @@ from typing import Any
 from ..effe.project import Project
 from ..errors import EffeToolError
 from .envfile import read_env_file
-from .event import Said, error_of, fault_from
+from .event import Event, error_of, fault_from
 from .interpreter_finder import Finding
 from .process import Process
 from .watch import INTERVAL, Watch
@@ -73,7 +73,7 @@ class Loop:
         python: Callable[[Project], str],
         listeners: list[socket.socket],
         options: LoopOptions,
-        say: Callable[[Said], None],
+        say: Callable[[Event], None],
     ) -> None:
         self._open = open_project
         self._python = python
@@ -134,7 +134,7 @@ class Loop:
         holder = next((p for p in (self._serving, self._coming) if p is not None and p.held), None)
         if holder is not None:
             if self._waiting is None:
-                self._say(Said("held"))
+                self._say(Event("held"))
             self._waiting = (*(self._waiting or ()), *changed)
         else:
             self._changed = changed
@@ -168,7 +168,7 @@ class Loop:
         """Say once what does not keep it from being served."""
         text = None if problem is None else problem.message
         if problem is not None and text != self._warned:
-            self._say(Said("warning", error=problem))
+            self._say(Event("warning", error=problem))
         self._warned = text
 
     def _found(self, finding: Finding) -> None:
@@ -191,7 +191,7 @@ class Loop:
         name = self._open().logic.name
         meanwhile = "the version before is served" if self._serving is not None else "requests wait"
         text = f"still {what} {name}, {time.monotonic() - self._began:.0f} s: {meanwhile}; a save starts anew"
-        self._say(Said("note", text=text))
+        self._say(Event("note", text=text))
         if self._coming is not None and self._spare is None and not self._options.debugpy:
             self._spare = self._start(self._coming.python)
 
@@ -264,12 +264,12 @@ class Loop:
             error = error_of(event["fault"])
             text = f"{error.place}: {error.message}"
             if text == self._last:
-                self._say(Said("note", text=f"error[{error.code}] again: {text}"))
+                self._say(Event("note", text=f"error[{error.code}] again: {text}"))
             else:
-                self._say(Said("fault", error=error))
+                self._say(Event("fault", error=error))
             self._last = text
         else:
-            self._say(Said("note", text=event["text"]))
+            self._say(Event("note", text=event["text"]))
 
     def _swap(self, process: Process, event: dict[str, Any]) -> None:
         """Let the new child serve alone."""
@@ -292,17 +292,17 @@ class Loop:
         files = tuple(self._changed)
         if event["event"] == "broken":
             self._say(
-                Said("broken", seconds=time.monotonic() - self._began, error=error_of(event["fault"]), files=files)
+                Event("broken", seconds=time.monotonic() - self._began, error=error_of(event["fault"]), files=files)
             )
         if not self._answered or event["event"] == "ready":
             kind = "reloaded" if self._answered else "ready"
-            self._say(Said(kind, seconds=time.monotonic() - self._began, files=files))
+            self._say(Event(kind, seconds=time.monotonic() - self._began, files=files))
         self._answered = True
         if not self._options.debugpy and self._spare is None and self._serving is not None:
             self._spare = self._start(self._serving.python)
 
     def _ended(self, process: Process) -> None:
-        """Hear that a child is gone: where nobody asked for it, its end is served as an error."""
+        """Handle the end of a child. When it was not stopped by this process, serve its end as an error."""
         if process in self._leaving:
             self._leaving.remove(process)
             process.wait(GRACE)

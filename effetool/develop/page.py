@@ -1,4 +1,4 @@
-"""How a client is told of a fault: a page for browsers, JSON for everybody else."""
+"""How a client sees a fault: a page in browsers, JSON for other clients."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ..errors import ServeError
 __all__ = ["DEFAULT", "listen", "owner"]
 
 DEFAULT = 8080
-# How many ports after the default are tried when nobody asked for one.
+# How many ports after the default are tried when the user asked for none.
 TRIED = 100
 BACKLOG = 2048
 

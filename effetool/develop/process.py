@@ -70,7 +70,7 @@ class Process:
             found += [json.loads(line) for line in lines]
 
     def drain(self) -> None:
-        """Let it answer what is under way, stop its contexts and end."""
+        """Let it finish its requests, stop its contexts and exit."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -99,7 +99,7 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
     """Return what of the open .pex goes into an image for `target`; its content is read when a layer is.
 
     Raises:
-        ImageError: E402 when it is no .pex or holds a name that leaves its directory, E406 when a dependency has
+        ImageError: E402 when it is not a .pex or holds a name that leaves its directory, E406 when a dependency has
             nothing for the target.
     """
     try:
@@ -108,7 +108,7 @@ def read_application(archive: zipfile.ZipFile, path: Path, target: Target) -> Ap
             raise ValueError("no list of distributions")
     except (KeyError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ImageError(
-            f"{path} is no .pex: {error}", code="E402", place=Place(path), fix="effe-tool build"
+            f"{path} is not a .pex: {error}", code="E402", place=Place(path), fix="effe-tool build"
         ) from error
     infos = archive.infolist()
     if sum(info.file_size for info in infos) > max(LEAST, RATIO * path.stat().st_size):

@@ -62,7 +62,7 @@ def build_image(store: Store, artifact: Artifact, bases: Sequence[Base], progres
     """Make the image of `artifact` on each base; the manifests and layers are in the store then.
 
     Raises:
-        ImageError: E402 for what is no artefact, E406 when a dependency has nothing for a platform or its Python,
+        ImageError: E402 for what is not an artefact, E406 when a dependency has nothing for a platform or its Python,
             E409 when the base lacks a shared library and it cannot be added.
     """
     began = time.perf_counter()
@@ -119,7 +119,7 @@ def _opened(artifact: Artifact) -> zipfile.ZipFile:
         return zipfile.ZipFile(artifact.path)
     except (OSError, zipfile.BadZipFile) as error:
         raise ImageError(
-            f"{artifact.path} is no .pex: {error}", code="E402", place=Place(artifact.path), fix="effe-tool build"
+            f"{artifact.path} is not a .pex: {error}", code="E402", place=Place(artifact.path), fix="effe-tool build"
         ) from error
 
 

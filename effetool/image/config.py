@@ -38,7 +38,7 @@ USER = "65532:65532"
 PORT = 8080
 # As the header of a .pex has it; what the base says of it counts.
 ARENAS = "MALLOC_ARENA_MAX=1"
-OCI = "org.opencontainers.image."  # what a base says of itself with these is not true of what stands on it
+OCI = "org.opencontainers.image."  # these labels describe the base, not an image built on it
 MAKER = "effe-tool base"
 SECOND = 1_000_000_000  # docker's durations are nanoseconds
 HEALTH = {"Interval": 10 * SECOND, "Timeout": 6 * SECOND, "StartPeriod": 30 * SECOND, "Retries": 3}

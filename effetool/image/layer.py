@@ -88,7 +88,7 @@ def write_layer(
     """Return the layer of these entries, from the store where it was made before.
 
     Args:
-        about: what it is for; stands in the image's history.
+        about: what it is for, as the image's history shows it.
         extra: what else the layer depends on, such as the Python that compiles.
         finish: makes of these what is written, such as compiled modules; called only when the layer is made.
     """

@@ -168,7 +168,7 @@ def understood(name: str, place: Place | None = None, fix: str = "") -> Iterator
         yield
     except (*wrong, zlib.error) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-        raise ImageError(f"{name} is no image: {reason}", code="E403", place=place, fix=fix) from error
+        raise ImageError(f"{name} is not an image: {reason}", code="E403", place=place, fix=fix) from error
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def _descriptors(files: Files, top: Mapping[str, object], deep: int) -> Iterator
     """Yield the descriptor of each image, going into the indexes inside the index, as far as is sensible."""
     entries = top["manifests"]
     if not isinstance(entries, list) or deep == 0:
-        raise ValueError("its index is none")
+        raise ValueError("its index is not a list, or nested too deep")
     for entry in entries:
         kind = entry.get("mediaType")
         if kind in MANIFEST_TYPES:
@@ -374,7 +374,7 @@ def save(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file by way of one beside it, so that it is there whole or not at all.
 
     Raises:
-        BuildError: E136 when something that is no file has the name.
+        BuildError: E136 when the name is taken by something other than a file.
         OSError: the system refuses.
     """
     check_replaceable(path, "choose another name with --output")

@@ -1,8 +1,8 @@
 """The shared libraries that an image's native code needs from the system: those the base lacks come from Debian.
 
 Wheels expect libstdc++, libgomp and their like of every system (PEP 600), and the small base has none that Python does
-not need. They lie in a layer of their own, below the dependencies, and each package's control file lies where scanners
-look, as in the base.
+not need. They have their own layer, below the dependencies. Each package's control file is where scanners look, as in
+the base.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _fetch(
     from .debian import archive
 
     if not available():
-        raise _error(missing, artifact, base, "here are no apt-get and dpkg-deb to add it with", ())
+        raise _error(missing, artifact, base, "apt-get and dpkg-deb, which add it, are missing here", ())
     wanted = [one.library for one in missing]
     try:
         packages, without = archive.fetch_libraries(

@@ -1,7 +1,7 @@
 """The blobs that images are made of, kept by their digest between one build and the next.
 
 A blob is named by the SHA-256 of its bytes and hashed again whenever it is copied out, so a damaged one is noticed and
-made anew. A record is a small JSON document by a key of its maker's; it says which blobs something became. Losing any
+made again. A record is a small JSON document by a key of its maker's; it says which blobs something became. Losing any
 of it costs time, nothing else.
 """
 

@@ -56,7 +56,7 @@ class Answer:
         return self.body.decode(self.headers.get_content_charset() or "utf-8")
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises ValueError where it is none."""
+        """Return the body as JSON. Raises ValueError when it is not JSON."""
         return json.loads(self.body)
 
     def __iter__(self) -> Iterator[bytes]:

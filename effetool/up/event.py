@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ..errors import EffeToolError
 
-__all__ = ["Said", "Say"]
+__all__ = ["Event", "Say"]
 
 
 @dataclass(frozen=True)
-class Said:
+class Event:
     """Something that happened.
 
     Attributes:
@@ -28,4 +28,4 @@ class Said:
     error: EffeToolError | None = None
 
 
-Say = Callable[[Said], None]
+Say = Callable[[Event], None]

@@ -15,7 +15,7 @@ from ..deploy.routing import routing_table
 from ..deploy.servers import Server, maxconn
 from ..errors import EffeToolError
 from .built import Built, NotBuilt, build_all
-from .event import Said, Say
+from .event import Event, Say
 from .proxy import SERVER, Proxy, find_haproxy
 from .service import GRACE, Service
 
@@ -30,8 +30,8 @@ CHECKS = "inter 1s fall 4 rise 1"
 def up(paths: Sequence[Path], front: socket.socket, say: Say, *, access_log: bool = False) -> int:
     """Keep every effe at the paths running behind `front` until a signal ends all; return that signal's number.
 
-    SIGINT and SIGTERM let what is under way finish, a second one means now. SIGHUP builds anew and exchanges what has
-    changed.
+    SIGINT and SIGTERM let requests in flight finish; a second one ends everything at once. SIGHUP builds again and
+    exchanges what has changed.
 
     Args:
         paths: effes, .pex files, or directories of either.
@@ -100,7 +100,7 @@ class House:
             for service in self._every:
                 service.kill()
         else:
-            self._say(Said("stopping", "", "stopping: what is under way is finished first; once more ends it now"))
+            self._say(Event("stopping", "", "stopping: requests in flight are finished first; once more ends them now"))
         self._signal = number
         self._stopping.set()
 
@@ -113,10 +113,10 @@ class House:
                 await self._exchange(await self._build())
             except NotBuilt as error:
                 for effe, wrong in error.errors:
-                    self._say(Said("error", effe.name, error=wrong))
-                self._say(Said("error", "", "nothing was exchanged"))
+                    self._say(Event("error", effe.name, error=wrong))
+                self._say(Event("error", "", "nothing was exchanged"))
             except EffeToolError as error:
-                self._say(Said("error", "", "nothing was exchanged", error))
+                self._say(Event("error", "", "nothing was exchanged", error))
 
     async def _build(self) -> list[Built]:
         self._builds += 1
@@ -124,14 +124,14 @@ class House:
 
     async def _start(self, built: Sequence[Built]) -> None:
         self._services = {one.effe.name: self._service(one) for one in built}
-        self._configure(self._services)  # what is wrong with the routes is said before anything runs
+        self._configure(self._services)  # reports wrong routes before anything runs
         for service in self._services.values():
             service.begin()
         good = await asyncio.gather(*(service.tried() for service in self._services.values()))
         self._configure(self._services)
         await self._proxy.start()
         self._answering = True
-        self._say(Said("up", "", f"{sum(good)} of {len(good)} effes"))
+        self._say(Event("up", "", f"{sum(good)} of {len(good)} effes"))
 
     async def _exchange(self, built: Sequence[Built]) -> None:
         """Make what is up what was built now."""
@@ -152,12 +152,12 @@ class House:
         for service in (old[name] for name in old if name not in wanted):
             await service.stop()
             self._every.discard(service)
-            self._say(Said("ended", service.name, "is no more: stopped"))
+            self._say(Event("ended", service.name, "removed: stopped"))
         self._clear()
         failed = [service.name for service, good in zip([*changed, *came], tried, strict=True) if not good]
         done = len(changed) + len(came) - len(failed)
         text = f"{done} exchanged or new, {len(wanted) - len(changed) - len(came)} unchanged"
-        self._say(Said("built", "", text + (f", not ready: {', '.join(failed)}" if failed else "")))
+        self._say(Event("built", "", text + (f", not ready: {', '.join(failed)}" if failed else "")))
 
     def _clear(self) -> None:
         """Remove what was built and runs no more."""
@@ -192,11 +192,11 @@ class House:
             self._configure(self._services)
             await self._proxy.tell()
         except EffeToolError as error:
-            self._say(Said("error", service.name, error=error))
+            self._say(Event("error", service.name, error=error))
 
     async def _end(self) -> None:
         """HAProxy first, when it has nothing under way; then the effes."""
         self._front.close()
         await self._proxy.stop(GRACE)
         await asyncio.gather(*(service.stop() for service in self._every))
-        self._say(Said("stopped", ""))
+        self._say(Event("stopped", ""))

@@ -139,7 +139,7 @@ class Process:
 
         def wait() -> None:
             self._child.wait()
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed and does not wait for it
                 loop.call_soon_threadsafe(exited.set)
 
         threading.Thread(target=wait, daemon=True, name=f"wait-{self.pid}").start()

@@ -18,7 +18,7 @@ from ..deploy.haproxy import CONFIGURATION, Front, configuration
 from ..deploy.haproxy_runtime import Runtime
 from ..deploy.servers import Server
 from ..errors import DeployError
-from .event import Said, Say
+from .event import Event, Say
 from .process import Process, fate
 
 __all__ = ["Proxy", "find_haproxy"]
@@ -107,7 +107,10 @@ class Proxy:
 
     @property
     def stale(self) -> bool:
-        """Whether what is written is not what it runs by; where it checks does not count: it is told that."""
+        """Whether HAProxy runs by another configuration than the written one.
+
+        Addresses of checks do not count: HAProxy gets them through its runtime API.
+        """
         return self._loaded != {name: VOLATILE.sub("", text) for name, text in self._files.items()}
 
     async def start(self) -> None:
@@ -181,7 +184,7 @@ class Proxy:
             ended = fate(await self._process.wait())
             if self._process.dismissed:
                 return
-            self._say(Said("ended", NAME, f"{ended}; starts again in {pause:g} s"))
+            self._say(Event("ended", NAME, f"{ended}; starts again in {pause:g} s"))
             await asyncio.sleep(pause)
             pause = min(30.0, 2 * pause)
             with contextlib.suppress(DeployError):
@@ -214,7 +217,7 @@ class Proxy:
         self._last = [*self._last, line][-5:]
         # What the processes say of their own coming and going, and what the log below it says once more.
         if not NOISE.match(line):
-            self._say(Said("line", NAME, line))
+            self._say(Event("line", NAME, line))
 
 
 def _failed(message: str, lines: Sequence[str]) -> DeployError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..runtime.flags import Settings
 from .built import Built
-from .event import Said, Say
+from .event import Event, Say
 from .process import Process, fate
 
 __all__ = ["GRACE", "Service"]
@@ -81,7 +81,7 @@ class Service:
         process = await self._start(built)
         if process is None or not await process.ready(START):
             if process is not None and process.running:
-                self._say(Said("error", self.name, f"not ready after {START:g} s"))
+                self._say(Event("error", self.name, f"not ready after {START:g} s"))
             if process is not None:
                 await self._stop([process], 0.0)
             return False
@@ -130,19 +130,19 @@ class Service:
                 self._processes.discard(process)
             pause = 0.0 if loop.time() - begun > LIFE else min(LONGEST, 2 * pause or PAUSE)
             again = f"starts again in {pause:g} s" if pause else "starts again"
-            self._say(Said("ended", self.name, f"{ended}; {again}"))
+            self._say(Event("ended", self.name, f"{ended}; {again}"))
             await asyncio.sleep(pause)
             process = None
 
     async def _start(self, built: Built) -> Process | None:
         self._count += 1
         notify = self._folder / f"notify{self._count}"
-        process = Process(lambda line: self._say(Said("line", self.name, line)), notify, _free_port())
+        process = Process(lambda line: self._say(Event("line", self.name, line)), notify, _free_port())
         words = [str(built.file), "-admin", f"127.0.0.1:{process.admin}"]
         try:
             await process.start(["/bin/sh", "-c", SHELL, "sh", *words], built.environ(), self._listener.fileno())
         except OSError as error:
-            self._say(Said("error", self.name, f"cannot be started: {error.strerror or error}"))
+            self._say(Event("error", self.name, f"cannot be started: {error.strerror or error}"))
             return None
         self._processes.add(process)
         return process

@@ -79,7 +79,7 @@ def test_two_effes_at_one_place(effe_tool, mail: Path) -> None:
     [
         (["--env", "REGION"], "error[E422]: --env REGION: it takes NAME=VALUE"),
         (["--image", "=x"], "error[E422]: --image =x: it takes NAME=VALUE"),
-        (["--namespace", "A_B"], 'error[E420]: --namespace: "A_B" is no name in Kubernetes'),
+        (["--namespace", "A_B"], 'error[E420]: --namespace: "A_B" is not a name in Kubernetes'),
     ],
 )
 def test_what_is_refused(effe_tool, mail: Path, arguments: list[str], said: str) -> None:

@@ -165,8 +165,8 @@ def test_names_and_labels(tmp_path: Path) -> None:
 REFUSED: list[tuple[list[dict[str, Any]], Options, str, str]] = [
     ([{"name": "a_b"}, {"name": "a-b"}], Options(), "E420", "two effes are called a-b"),
     ([{"name": "a" * 53, "schedule": "* * * * *"}], Options(), "E420", "a CronJob's name takes 52"),
-    ([{}], Options(namespace="Hello_World"), "E420", '--namespace: "Hello_World" is no name'),
-    ([{}], Options(namespace=""), "E420", '--namespace: "" is no name'),
+    ([{}], Options(namespace="Hello_World"), "E420", '--namespace: "Hello_World" is not a name'),
+    ([{}], Options(namespace=""), "E420", '--namespace: "" is not a name'),
     ([{}], Options(gateway="a/b/c"), "E420", "--gateway"),
     ([{}], Options(gateway="a b"), "E420", "--gateway"),
     ([{}], Options(monitoring="-"), "E420", "--monitoring"),
@@ -175,10 +175,10 @@ REFUSED: list[tuple[list[dict[str, Any]], Options, str, str]] = [
     ([{}], Options(minimum=-1), "E420", "--min -1"),
     ([{}], Options(minimum=0), "E420", "a HorizontalPodAutoscaler keeps one pod"),
     ([{}], Options(images={"other": "a:1"}), "E420", "--image other: no such effe"),
-    ([{}], Options(images={"mail": "a b"}), "E420", '"a b" is no reference'),
-    ([{}], Options(registry="a@b"), "E420", "is no reference"),
+    ([{}], Options(images={"mail": "a b"}), "E420", '"a b" is not a reference'),
+    ([{}], Options(registry="a@b"), "E420", "is not a reference"),
     ([{}], Options(ingress="nginx"), "E421", "mail: an Ingress cannot take /mail off the path"),
-    ([{"secrets": ["API_KEY"]}], Options(env={"API_KEY": "x"}), "E422", "a secret does not stand"),
+    ([{"secrets": ["API_KEY"]}], Options(env={"API_KEY": "x"}), "E422", "a secret does not belong"),
     ([{}], Options(env={"OTHER": "x"}), "E422", "no effe declares it"),
 ]
 
@@ -193,7 +193,7 @@ def test_what_is_refused(
     assert caught.value.code == code
     assert message in caught.value.message
     assert caught.value.fix
-    if code == "E420" and "no name" in message:
+    if code == "E420" and "not a name" in message:
         assert (caught.value.fix or "").startswith("--")
 
 

@@ -128,11 +128,11 @@ def test_words_are_quoted() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Options(prefix="opt"), '--prefix: "opt" is no absolute path'),
+        (Options(prefix="opt"), '--prefix: "opt" is not an absolute path'),
         (Options(prefix="/opt/a b"), "--prefix"),
         (Options(prefix="/home/me"), "--prefix /home/me: the units see nothing of /home"),
         (Options(etc="/etc\nExecStart=x"), "--etc"),
-        (Options(host="a b"), '--host: "a b" is no address'),
+        (Options(host="a b"), '--host: "a b" is not an address'),
         (Options(port=65000), "--port 65000: the admin ports would reach 66001"),
         (Options(port=0), "--port 0"),
         (Options(idle="soon"), "--idle-exit soon: this takes a duration"),

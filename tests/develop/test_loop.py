@@ -371,7 +371,7 @@ def test_what_cannot_be_recorded_is_answered_all_the_same(dev, tmp_path):
     """A name that is a file is refused at once; a directory that becomes one is a note, and the request is served."""
     (tmp_path / "events").touch()
     refused = dev(HELLO, "-port", "0", "--record", "events", ready=False)
-    assert refused.process.wait(PATIENCE) == 2 and refused.wait("error[E001]: events is no directory")
+    assert refused.process.wait(PATIENCE) == 2 and refused.wait("error[E001]: events is not a directory")
     running = dev(HELLO, "-port", "0", "--record", "later")
     (tmp_path / "later").touch()
     assert running.get() == (200, "one")

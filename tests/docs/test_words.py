@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# What is checked: a file, or a folder and the endings of its files. To come: ("effetool", {".py"}).
+# What is checked: a file, or a folder and the endings of its files. To come: the rest of effetool/.
 ROOTS: list[tuple[str, set[str]]] = [
     ("README.md", set()),
     ("CONTRIBUTING.md", set()),
@@ -20,6 +20,7 @@ ROOTS: list[tuple[str, set[str]]] = [
     ("docs", {".md", ".py", ".sh"}),
     ("templates", {".jinja"}),
     ("tests/docs/README.md", set()),
+    *((f"effetool/{name}", {".py"}) for name in ("cli", "deploy", "develop", "image", "testing", "up")),
 ]
 # Written from effetool/, so their words change there.
 GENERATED = {"docs/reference/cli.md", "docs/reference/errors.md", "docs/reference/flags.md"}

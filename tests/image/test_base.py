@@ -257,5 +257,5 @@ def test_a_layout_s_links_stay_inside(other: Store, layout: Path, tmp_path: Path
     blob = layout / "blobs/sha256" / both.manifests[0].layers[0].blob.digest[7:]
     shutil.move(blob, outside)
     blob.symlink_to(outside)
-    with pytest.raises(ImageError, match="is no image: it has no blobs/sha256/"):
+    with pytest.raises(ImageError, match="is not an image: it has no blobs/sha256/"):
         resolve(other, layout, "amd64")

@@ -73,7 +73,7 @@ def test_a_second_ctrl_c_means_now(tmp_path: Path, up) -> None:
     thread.start()
     eventually(lambda: "long" in begun.read_text(), "the request has begun")
     running.process.send_signal(signal.SIGINT)
-    running.line("once more ends it now")
+    running.line("once more ends them now")
     assert running.end(signal.SIGINT) == 130
     thread.join()
     assert gone(pid)

@@ -61,8 +61,8 @@ def without_value(effes: Sequence[Effe], env: Mapping[str, str]) -> list[EffeToo
     from ...deploy.inputs import missing_variables
     from ...errors import DeployError
 
-    lacking = missing_variables(effes, env)
-    if not lacking:
+    missing = missing_variables(effes, env)
+    if not missing:
         return []
-    name = lacking[0].partition(": ")[2]
-    return [DeployError(f"without a value: {', '.join(lacking)}", code="E422", fix=f"--env {name}=VALUE")]
+    name = missing[0].partition(": ")[2]
+    return [DeployError(f"without a value: {', '.join(missing)}", code="E422", fix=f"--env {name}=VALUE")]

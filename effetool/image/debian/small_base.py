@@ -32,7 +32,7 @@ def small_base(store: Store, platform: Platform, progress: Progress) -> Manifest
     if known is not None and store.has(blob := Blob(str(known["digest"]), int(str(known["size"])))):
         image = load_manifest(store, blob)
         if all(store.has(layer.blob) for layer in image.layers):
-            progress("base", f"the small one of {platform}, kept; `effe-tool base` makes it anew", 0.0)
+            progress("base", f"the small one of {platform}, kept; `effe-tool base` makes it again", 0.0)
             return image
     return make_base(store, platform, progress)
 
