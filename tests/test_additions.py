@@ -69,8 +69,8 @@ Edits = dict[str, "str | list[tuple[str, str]]"]
 FLAG: Edits = {
     "effetool/runtime/flags.py": [
         (
-            '    ("Processes",),\n',
-            '    ("call-path", _text, "PATH", "/", "where -call posts", "Most have one."),\n    ("Processes",),\n',
+            '    ("workers", _workers,',
+            '    ("call-path", _text, "PATH", "/", "where -call posts", "Most have one."),\n    ("workers", _workers,',
         ),
         ("    admin: str | None\n", "    admin: str | None\n    call_path: str\n"),
     ],
@@ -111,23 +111,18 @@ TARGET: Edits = {
     "effetool/cli/deploy/nomad.py": """
 from __future__ import annotations
 
-from ..options import Json, Quiet, Traceback, Verbose, reporting
-from .kubernetes import Paths, show
+from ..console import Console
+from ..options import command
+from .options import Paths, show
 
 
-def nomad(
-    paths: Paths = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    json: Json = False,
-    traceback: Traceback = False,
-) -> None:
+@command
+def nomad(console: Console, paths: Paths = None) -> None:
     "Print jobs for Nomad."
-    with reporting(quiet, verbose, json, traceback) as console:
-        from ...deploy import find_effes
-        from ...deploy.nomad import jobs
+    from ...deploy import find_effes
+    from ...deploy.nomad import jobs
 
-        show(jobs(find_effes(paths or [])), console)
+    show(jobs(find_effes(paths or [])), console)
 """,
     "effetool/deploy/nomad.py": """
 from __future__ import annotations
@@ -177,7 +172,7 @@ OUTPUT: Edits = {
             "    lock: Annotated[",
             '    tar: Annotated[bool, typer.Option("--tar", help="Make a tar too.")] = False,\n    lock: Annotated[',
         ),
-        ("            lock=lock,\n", "            tar=tar,\n            lock=lock,\n"),
+        ("        lock=lock,\n", "        tar=tar,\n        lock=lock,\n"),
     ],
     "effetool/builder/options.py": [("    lock: bool = False\n", "    tar: bool = False\n    lock: bool = False\n")],
     "effetool/builder/build.py": [

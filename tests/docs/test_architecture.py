@@ -217,13 +217,14 @@ def test_what_threads_share_is_in_the_table() -> None:
 PROGRAMS = {
     "builder/package/bytecode_worker.py",
     "builder/package/loader.py",
+    "builder/package/unpacker.py",
     "develop/child.py",
     "image/application.py",
     "image/compile_worker.py",
     "templating/sandbox.py",
 }
 # Longer and wider than the rule says, for now: the numbers only fall.
-LONG = {"error_codes.py": 401, "builder/package/loader.py": 405}
+LONG = {"error_codes.py": 401}
 WIDE = {"runtime/server": 17}
 
 
