@@ -65,7 +65,7 @@ selectors: venv
 soak: LENGTH ?= 120
 soak: venv
 	EFFE_TEST_SECONDS=$(LENGTH) $(BIN)/python -m pytest -q -m soak tests/soak
-	$(BIN)/python -m pytest -q -n 3 -m soak tests/runtime
+	$(BIN)/python -m pytest -q -n 2 -m soak tests/runtime
 
 pythons:
 	@bash tests/pythons.sh
