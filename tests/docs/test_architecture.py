@@ -218,7 +218,6 @@ PROGRAMS = {
     "builder/package/bytecode_worker.py",
     "builder/package/loader.py",
     "builder/package/unpacker.py",
-    "builder/package/unpacker.py",
     "develop/child.py",
     "image/application.py",
     "image/compile_worker.py",
