@@ -152,7 +152,7 @@ def test_a_built_file(echo, effe_tool, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((".", "POST", "no-path"), "no path of a URL"),
+        ((".", "POST", "no-path"), "is not a path of a URL"),
         ((".", "get", "/x"), "fix: effe-tool invoke . GET /x"),
         (("-H", "no field"), "no header field"),
         (("-H", "A: b\r\nC: d"), "no header field"),
