@@ -1,6 +1,7 @@
 """Our parser beside h11 and llhttp on random streams: the same requests, but for the differences listed here.
 
-EFFE_TEST_SECONDS is how long (120). EFFE_TEST_SEED begins elsewhere; it is in the message of a failure.
+EFFE_TEST_SECONDS is how long (120). EFFE_TEST_SEED begins elsewhere, 0 anywhere: what is new
+is found by who looks for it, and not by whoever changes something else. A failure names its seed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .peers import Llhttp, Reading, read, read_by_h11
 from .streams import next_stream
 
 SECONDS = float(os.environ.get("EFFE_TEST_SECONDS", "120"))
-SEED = int(os.environ.get("EFFE_TEST_SEED", "0")) or time.time_ns()
+SEED = int(os.environ.get("EFFE_TEST_SEED", "1")) or time.time_ns()
 BATCH = 500
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "server.md"
 LLHTTP_METHODS = (
@@ -81,7 +82,11 @@ LAXER = [
     Laxer("h11", "octets above 0x7f in a target", "3986 2", "illegal request line", NOT_ASCII),
     Laxer("h11", "one empty line before a request", "9112 2.2", "no request line", r"(?s)\A([^ ]+) .*\r\n\1 "),
     Laxer(
-        "h11", "a malformed length in a trailer, which is dropped", "9110 6.5.1", "bad Content-Length", r"\A.* [1-9]"
+        "h11",
+        "a malformed length or coding in a trailer, which is dropped",
+        "9110 6.5.1",
+        "Content-Length|Transfer-Encoding",
+        r"(?is)\r\n0+(;[^\r\n]*)?\r\n.*?(content-length|transfer-encoding):",
     ),
     Laxer("llhttp", "a method not in its list", "9110 9.1", "METHOD|VERSION|CONSTANT", rf"\A(?!({LLHTTP_METHODS}) )"),
     Laxer("llhttp", "HTTP/1.2 to HTTP/1.9", "9110 2.5", "VERSION", r" HTTP/1\.[2-9]\r"),
