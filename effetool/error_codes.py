@@ -395,7 +395,6 @@ def explain(code: str) -> Entry:
     Raises:
         UsageError: E001 for a code there is not.
     """
-    entry = CODES.get(code.upper())
-    if entry is None:
+    if (entry := CODES.get(code.upper())) is None:
         raise UsageError(f"no error code {code!r}", code="E001", fix="effe-tool explain lists them")
     return entry

@@ -224,7 +224,7 @@ PROGRAMS = {
     "templating/sandbox.py",
 }
 # Longer and wider than the rule says, for now: the numbers only fall.
-LONG = {"error_codes.py": 401}
+LONG: dict[str, int] = {}
 WIDE = {"runtime/server": 17}
 
 
